@@ -1,0 +1,62 @@
+# All set-up happens here: every target makes the virtual environment it needs.
+# Paths are relative, so the folder may lie anywhere, spaces in its name included.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint types docs ci clean
+
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet
+WORKERS ?= 2
+ARGS ?=
+
+# An editable install points at the folder it was made in: after a move or a copy it is made again.
+ifneq "$(shell cat .venv/.folder 2>/dev/null)" "$(CURDIR)"
+$(shell rm -f .venv/.installed*)
+endif
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
+	  printf '  make %-7s %s\n' "$$name" "$$text"; done
+
+demo: .venv/.installed ## learn to read digits online, beside BPTT and e-prop
+	@.venv/bin/tracegrad demo $(ARGS)
+
+test: .venv/.installed-dev ## run the tests (ARGS="--slow" for the longer studies too)
+	@$(PY) -m pytest -n $(WORKERS) $(ARGS)
+
+lint: .venv/.installed-dev ## check style and format
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: .venv/.installed-dev ## check types
+	@$(PY) -m pyright
+
+docs: .venv/.installed-docs ## build the documentation into site/
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+
+setup: .venv/.installed-dev .venv/.installed-docs ## make the environment with all tools
+
+ci: ## everything that must pass
+	@bash .ci/run
+
+clean: ## remove the environment, caches and built files (runs/ stays)
+	rm -rf .venv .cache .pytest_cache .ruff_cache .hypothesis dist site
+
+.venv/.installed .venv/.installed-dev .venv/.installed-docs: pyproject.toml | .venv/bin/pip
+	@extra=$(subst .venv/.installed,,$@); package=".$${extra:+[$${extra#-}]}"; \
+	echo "installing $$package into .venv (once; needs the network)" >&2; \
+	$(PIP) --editable "$$package"
+	@printf '%s\n' "$(CURDIR)" > .venv/.folder
+	@touch $@
+
+# The first interpreter that is new enough and can make an environment; PYTHON=... names another.
+.venv/bin/pip:
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
+	  "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	    && echo "making .venv with $$("$$python" --version)" >&2 \
+	    && exec "$$python" -m venv --clear .venv; \
+	done; \
+	echo "make: needs Python 3.11 or newer with its venv module; none was found." >&2; \
+	echo "Install one (on Debian: apt install python3 python3-venv), or: make PYTHON=/path/to/python3" >&2; \
+	exit 1

@@ -1,0 +1,52 @@
+"""Result files: what was measured, with the commit, versions, machine and its load."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent / "results"
+PACKAGES = ("tracegrad", "jax", "jaxlib", "equinox", "optax", "numpy")
+
+
+def _commit() -> str:
+    """The commit, with a mark if tracked files differ from it."""
+    here = Path(__file__).parent
+    call = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def write(name: str, settings: dict, rows: list[dict]) -> Path:
+    """Write `results/NAME.json` and return its path."""
+    FOLDER.mkdir(exist_ok=True)
+    content = {
+        "name": name,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "load": os.getloadavg(),
+        },
+        "settings": settings,
+        "rows": rows,
+    }
+    path = FOLDER / f"{name}.json"
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return path

@@ -1,0 +1,81 @@
+"""tracegrad: write one neuron, get its online learning rule."""
+
+from tracegrad import data as data
+from tracegrad.learn import loss as losses
+from tracegrad.learn import rules as rules
+from tracegrad.learn import signal as signals
+from tracegrad.learn.filter import Kappa as Kappa
+from tracegrad.learn.filter import NoFilter as NoFilter
+from tracegrad.learn.regulariser import RateRegulariser as RateRegulariser
+from tracegrad.learn.rule import Rule as Rule
+from tracegrad.model import ALIF as ALIF
+from tracegrad.model import LI as LI
+from tracegrad.model import LIF as LIF
+from tracegrad.model import AbstractNeuron as AbstractNeuron
+from tracegrad.model import AbstractReset as AbstractReset
+from tracegrad.model import AbstractSurrogate as AbstractSurrogate
+from tracegrad.model import Arctan as Arctan
+from tracegrad.model import Boxcar as Boxcar
+from tracegrad.model import CubaLIF as CubaLIF
+from tracegrad.model import Dense as Dense
+from tracegrad.model import Layer as Layer
+from tracegrad.model import Memoryless as Memoryless
+from tracegrad.model import Network as Network
+from tracegrad.model import NoReset as NoReset
+from tracegrad.model import Positive as Positive
+from tracegrad.model import Readout as Readout
+from tracegrad.model import Sigmoid as Sigmoid
+from tracegrad.model import StraightThrough as StraightThrough
+from tracegrad.model import SubtractReset as SubtractReset
+from tracegrad.model import SuperSpike as SuperSpike
+from tracegrad.model import Tanh as Tanh
+from tracegrad.model import Triangle as Triangle
+from tracegrad.model import ZeroReset as ZeroReset
+from tracegrad.model import decay as decay
+from tracegrad.model import parameter as parameter
+from tracegrad.model import positive as positive
+from tracegrad.model import setting as setting
+from tracegrad.run.learner import Info as Info
+from tracegrad.run.learner import Learner as Learner
+from tracegrad.run.learner import LearnerState as LearnerState
+
+__all__ = [
+    "data",
+    "ALIF",
+    "AbstractNeuron",
+    "AbstractReset",
+    "AbstractSurrogate",
+    "Arctan",
+    "Boxcar",
+    "CubaLIF",
+    "Dense",
+    "Info",
+    "Kappa",
+    "LI",
+    "LIF",
+    "Layer",
+    "Learner",
+    "LearnerState",
+    "Memoryless",
+    "Network",
+    "NoFilter",
+    "NoReset",
+    "Positive",
+    "RateRegulariser",
+    "Readout",
+    "Rule",
+    "Sigmoid",
+    "StraightThrough",
+    "SubtractReset",
+    "SuperSpike",
+    "Tanh",
+    "Triangle",
+    "ZeroReset",
+    "decay",
+    "losses",
+    "parameter",
+    "positive",
+    "rules",
+    "setting",
+    "signals",
+]

@@ -1,0 +1,7 @@
+"""`python -m tracegrad`: the command line."""
+
+import sys
+
+from tracegrad.run.cli import main
+
+sys.exit(main())

@@ -1,0 +1,103 @@
+"""The contract of a task: batches of input, target, weight and validity, time first."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32
+
+from tracegrad.errors import UsageError
+
+
+class Batch(NamedTuple):
+    """B sequences of T steps.
+
+    `xs` is the input: spike counts of m lines, or any values. `ys` is an integer class for each
+    step, or o target values. `weight` is what a step counts in the loss: for classes it sums to 1
+    over the labelled steps of a sequence; it is 0 where there is no label or only padding. `valid`
+    is False on padding: steps after the end of a sequence, and whole sequences that fill up the
+    last batch.
+    """
+
+    xs: Float32[np.ndarray, "T B m"]
+    ys: Int32[np.ndarray, "T B"] | Float32[np.ndarray, "T B o"]
+    weight: Float32[np.ndarray, "T B"]
+    valid: Bool[np.ndarray, "T B"]
+
+    def padded(self, size: int) -> "Batch":
+        """The same with empty sequences (all zero, invalid, weight 0) up to `size` of them."""
+        missing = size - self.valid.shape[1]
+        return Batch(*(np.pad(a, ((0, 0), (0, missing)) + ((0, 0),) * (a.ndim - 2)) for a in self))
+
+
+class AbstractSource(ABC):
+    """Where sequences come from; every batch of a source has the same shapes and dtypes."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of sequences in an epoch."""
+
+    @abstractmethod
+    def batches(self, size: int, rng: np.random.Generator | None) -> Iterator[Batch]:
+        """One epoch in batches of `size`, each sequence once, the last batch padded.
+
+        With `rng` the order (or the draw) is random, without it is the same every time.
+        """
+
+
+def batch_sizes(total: int, size: int) -> list[int]:
+    """How many sequences each batch of an epoch holds: full batches, then the rest."""
+    if size < 1:
+        raise UsageError(f"The batch size must be at least 1, got {size}.")
+    full, rest = divmod(total, size)
+    return [size] * full + [rest] * (rest > 0)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network shall learn: `lines` inputs, `outputs`, steps of `dt` seconds, two sources.
+
+    `summary` is one line for people. Checked when built, on the first sequence of each source.
+
+        task = digits()
+        for xs, ys, weight, valid in task.train.batches(32, np.random.default_rng(0)): ...
+    """
+
+    name: str
+    summary: str
+    lines: int
+    outputs: int
+    dt: float
+    train: AbstractSource
+    test: AbstractSource
+
+    def __post_init__(self) -> None:
+        """Both sources must deliver what the task announces."""
+        for example in (_first(self.train), _first(self.test)):
+            if example.xs.shape[2] != self.lines:
+                raise UsageError(
+                    f"Task {self.name} has {self.lines} lines, its source delivers "
+                    f"{example.xs.shape[2]}."
+                )
+            if example.ys.ndim == 3 and example.ys.shape[2] != self.outputs:
+                raise UsageError(
+                    f"Task {self.name} has {self.outputs} outputs, its source delivers "
+                    f"{example.ys.shape[2]}."
+                )
+
+    @property
+    def steps(self) -> int:
+        """Time steps T of every batch."""
+        return _first(self.test).xs.shape[0]
+
+    @property
+    def classifies(self) -> bool:
+        """Whether a target is a class (integer `ys`) rather than values to reach (float `ys`)."""
+        return np.issubdtype(_first(self.test).ys.dtype, np.integer)
+
+
+def _first(source: AbstractSource) -> Batch:
+    return next(source.batches(1, None))

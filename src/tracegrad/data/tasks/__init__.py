@@ -1,0 +1,1 @@
+"""Synthetic tasks, one a file: nothing to download."""

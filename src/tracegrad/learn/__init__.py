@@ -1,0 +1,1 @@
+"""Learning: local derivatives, influence, filter, signal, loss, and the rules they compose."""

@@ -1,0 +1,163 @@
+r"""Full influence: every entry of $G=\partial h/\partial w$, as RTRL carries it."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from tracegrad.learn.filter import OUTPUT, Taps
+from tracegrad.learn.influence import AbstractInfluence, Cotangents, Sources, forcing, presynaptic
+from tracegrad.learn.local import Local
+from tracegrad.model.network import Circuit, Moment
+from tracegrad.model.stage import Stage
+
+Columns = tuple[Sources, ...]  # one entry per stage a weight can belong to
+
+
+class Reach(NamedTuple):
+    """Influence of all weights on one stage; every array is (batch, n, n_source, width)."""
+
+    rows: dict[str, Columns]
+    output: Columns
+    taps: dict[str, Columns]
+
+
+class Full(AbstractInfluence):
+    r"""The whole influence matrix, across neurons and layers (RTRL, exact).
+
+    $G^t_{row}=\mathrm{own}\,G^{t-1}+\mathrm{echo}\,G_z^{t-1}
+    +\mathrm{drive}\,\big(V G_z^{t-1}+W G_{z,below}^{t}+x\big),\quad G_z^t=\mathrm{emit}\,G^t$   (1)
+
+    Memory O(batch n k p) and time O(batch n^2 k p) a step, for n neurons, k states, p weights in
+    the whole network. Source: Williams & Zipser 1989.
+    """
+
+    def prepare(self, circuit: Circuit) -> Circuit:
+        """Nothing is dropped."""
+        return circuit
+
+    def init(self, circuit: Circuit, taps: Taps, batch: int) -> tuple[Reach, ...]:
+        """All influence zero."""
+        reaches = []
+        for index, stage in enumerate(circuit.stages):
+            empty = tuple(_zeros(source, stage.size, batch) for source in circuit.stages)
+            here = taps if index < len(circuit.hidden) else {}
+            rows = {row: empty for row in stage.rest(batch).s}
+            reaches.append(Reach(rows, empty, {name: empty for name in here}))
+        return tuple(reaches)
+
+    def push(
+        self,
+        circuit: Circuit,
+        taps: Taps,
+        memory: tuple[Reach, ...],
+        moment: Moment,
+        locals_: tuple[Local, ...],
+    ) -> tuple[Reach, ...]:
+        """Equation (1), up the stack."""
+        done: list[Reach] = []
+        for index, stage in enumerate(circuit.stages):
+            below = _below(circuit, [reach.output for reach in done], index)
+            coupled = [_mix(stage.weight, columns) for columns in below]
+            if stage.recurrent is not None:
+                coupled.append(_mix(stage.recurrent, memory[index].output))
+            seen = presynaptic(stage, moment, index)
+            reach = _push_stage(memory[index], locals_[index], coupled, seen, index)
+            filtered = {
+                name: jax.tree.map(
+                    lambda q, e, tap=taps[name]: tap.decay * q + tap.gain * e, old, reach.output
+                )
+                for name, old in memory[index].taps.items()
+            }
+            done.append(reach._replace(taps=filtered))
+        return tuple(done)
+
+    def pull(self, circuit: Circuit, memory: tuple[Reach, ...], cotangents: Cotangents) -> Circuit:
+        """Cotangent times influence, summed over neurons and the batch."""
+        parts = []
+        for reach, cotangent in zip(memory, cotangents, strict=True):
+            read = {OUTPUT: reach.output, **reach.taps}
+            for name, c in cotangent.items():
+                parts.append(
+                    jax.tree.map(lambda g, c=c: jnp.einsum("bn,bnsw->sw", c, g), read[name])
+                )
+        columns: Columns = _total(parts)
+        stages = tuple(
+            source.as_gradient(stage) for source, stage in zip(columns, circuit.stages, strict=True)
+        )
+        return Circuit(stages, circuit.all_layers)
+
+
+def _total(parts: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: sum(leaves[1:], start=leaves[0]), *parts)
+
+
+def _zeros(source: Stage, n: int, batch: int) -> Sources:
+    def zeros(width: int) -> Array:
+        return jnp.zeros((batch, n, source.size, width), source.weight.dtype)
+
+    return Sources(
+        zeros(source.weight.shape[1]),
+        None if source.recurrent is None else zeros(source.size),
+        None if source.bias is None else zeros(1),
+        {name: zeros(1) for name in source.coefficients},
+    )
+
+
+def _below(circuit: Circuit, outputs: list[Columns], index: int) -> list[Columns]:
+    """Influence on what stage `index` receives from the layers below it (none for the first)."""
+    if index == 0:
+        return []
+    if index == len(circuit.hidden) and circuit.all_layers:
+        return [jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *outputs)]
+    return [outputs[-1]]
+
+
+def _mix(weight: Float[Array, "n m"], columns: Columns) -> Columns:
+    """Carry influence through a connection."""
+    return jax.tree.map(lambda g: jnp.einsum("nm,bmsw->bnsw", weight, g), columns)
+
+
+def _scale(values: Float[Array, "batch n"], columns: Columns) -> Columns:
+    return jax.tree.map(lambda g: values[:, :, None, None] * g, columns)
+
+
+def _place(added: Sources, columns: Columns, index: int) -> Columns:
+    """Add what a stage's own weights do to its own neurons: the diagonal of the neuron axes."""
+
+    def diagonal(g: Array, a: Array) -> Array:
+        eye = jnp.eye(a.shape[1], dtype=a.dtype)
+        return g + eye[None, :, :, None] * a[:, :, None, :]
+
+    own = jax.tree.map(diagonal, columns[index], added)
+    return (*columns[:index], own, *columns[index + 1 :])
+
+
+def _push_stage(
+    old: Reach, here: Local, coupled: list[Columns], seen: Sources, index: int
+) -> Reach:
+    nothing = {c: jnp.zeros_like(value) for c, value in here.direct.items()}
+    rows = {}
+    for row in here.own:
+        parts = [_scale(here.own[row][col], old.rows[col]) for col in old.rows]
+        parts.append(_scale(here.echo[row], old.output))
+        parts.extend(_scale(here.drive[row], columns) for columns in coupled)
+        added = forcing(here, row, here.echo, nothing, seen)
+        rows[row] = _place(added, _total(parts), index)
+    output = _total([_scale(here.emit[row], rows[row]) for row in rows])
+    direct = {c: value[..., None] for c, value in here.direct.items()}
+    return Reach(rows, _place_direct(direct, output, index), {})
+
+
+def _place_direct(direct: dict[str, Array], columns: Columns, index: int) -> Columns:
+    """Add the direct dependence of outputs on the coefficients of their own neuron."""
+    own = columns[index]
+    placed = _place(
+        Sources(None, None, None, direct), (Sources(None, None, None, own.coefficients),), 0
+    )[0]
+    return (
+        *columns[:index],
+        own._replace(coefficients=placed.coefficients),
+        *columns[index + 1 :],
+    )

@@ -1,0 +1,202 @@
+r"""Influence: which entries of $G=\partial h/\partial w$ a rule carries forward in time.
+
+An influence is a triple (`init`, `push`, `pull`): nothing yet, one step on, and the product with a
+cotangent. Its memory has the batch as the first axis of every array.
+"""
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from tracegrad.learn.filter import OUTPUT, Taps
+from tracegrad.learn.local import Local, Rows
+from tracegrad.model.network import Circuit, Moment
+from tracegrad.model.parameter import setting
+from tracegrad.model.stage import Stage
+
+Cotangents = tuple[dict[str, Float[Array, "batch _"]], ...]  # each stage has its own size
+
+
+class Sources(NamedTuple):
+    """One value for each thing a stage learns; width 1 for a bias and for coefficients."""
+
+    weight: Any
+    recurrent: Any
+    bias: Any
+    coefficients: dict[str, Any]
+
+    def as_gradient(self, stage: Stage) -> Stage:
+        """Gradient in the shape of a stage, from arrays of shape (n, width)."""
+        flat = {name: value[..., 0] for name, value in self.coefficients.items()}
+        bias = None if self.bias is None else self.bias[..., 0]
+        return Stage(self.weight, self.recurrent, bias, flat, stage.neuron)
+
+
+class AbstractInfluence(eqx.Module):
+    """Which paths from a weight to the states are kept, and how they are carried."""
+
+    @abstractmethod
+    def prepare(self, circuit: Circuit) -> Circuit:
+        """The circuit with the derivatives this influence drops detached; values unchanged."""
+
+    @abstractmethod
+    def init(self, circuit: Circuit, taps: Taps, batch: int) -> Any:
+        """No influence yet."""
+
+    @abstractmethod
+    def push(
+        self, circuit: Circuit, taps: Taps, memory: Any, moment: Moment, locals_: tuple[Local, ...]
+    ) -> Any:
+        """Influence after one more step."""
+
+    @abstractmethod
+    def pull(self, circuit: Circuit, memory: Any, cotangents: Cotangents) -> Circuit:
+        """Gradient for cotangents of outputs (`OUTPUT`) and taps of every stage."""
+
+
+class Trace(NamedTuple):
+    """Eligibility traces of one stage, each (batch, n, width), and its last emission (batch, n)."""
+
+    rows: dict[str, Sources]
+    taps: dict[str, Sources]
+    emit: Rows
+    direct: Rows
+
+
+class Block(AbstractInfluence):
+    r"""One block per neuron: a weight's influence on its own postsynaptic neuron only.
+
+    $\epsilon^{t}_{row}=\sum_{col}\big(\mathrm{own}+(\mathrm{echo}+\mathrm{drive}\,[V_{jj}])\,
+    \mathrm{emit}^{t-1}\big)_{row,col}\,\epsilon^{t-1}_{col}+\mathrm{drive}_{row}\,x_i,\qquad
+    e^t=\sum_{row}\mathrm{emit}_{row}\,\epsilon^{t}_{row}$   (1)
+
+    `self_weight` keeps the bracket, `reset` keeps the derivative of the reset. Memory O(batch k p)
+    for k states and p weights, time O(batch k^2 p) a step. Exact for a layer without recurrence
+    (k taps included); otherwise it drops every path through another neuron of the layer.
+    Source: Zenke & Neftci 2021; equals SnAp-1 on neuron blocks.
+    """
+
+    self_weight: bool = setting(True)
+    reset: bool = setting(True)
+
+    def prepare(self, circuit: Circuit) -> Circuit:
+        """Detach the resets unless they are kept."""
+        return circuit if self.reset else circuit.detach_reset()
+
+    def init(self, circuit: Circuit, taps: Taps, batch: int) -> tuple[Trace, ...]:
+        """All traces zero."""
+        return tuple(
+            _no_trace(stage, taps if index < len(circuit.hidden) else {}, batch)
+            for index, stage in enumerate(circuit.stages)
+        )
+
+    def push(
+        self,
+        circuit: Circuit,
+        taps: Taps,
+        memory: tuple[Trace, ...],
+        moment: Moment,
+        locals_: tuple[Local, ...],
+    ) -> tuple[Trace, ...]:
+        """Equation (1) for every stage."""
+        return tuple(
+            self._push_stage(stage, taps if trace.taps else {}, trace, here, moment, index)
+            for index, (stage, trace, here) in enumerate(
+                zip(circuit.stages, memory, locals_, strict=True)
+            )
+        )
+
+    def own_weight(self, stage: Stage) -> Float[Array, " n"]:
+        """The self-weight $V_{jj}$ as far as it is kept."""
+        if stage.recurrent is None or not self.self_weight:
+            return jnp.zeros(stage.size, stage.weight.dtype)
+        return jnp.diagonal(stage.recurrent)
+
+    def _push_stage(
+        self, stage: Stage, taps: Taps, trace: Trace, here: Local, moment: Moment, index: int
+    ) -> Trace:
+        self_weight = self.own_weight(stage)[None]
+        echo = {row: here.echo[row] + here.drive[row] * self_weight for row in here.echo}
+        seen = presynaptic(stage, moment, index)
+        rows = {}
+        for row in here.own:
+            total = forcing(here, row, echo, trace.direct, seen)
+            for col, old in trace.rows.items():
+                own = here.own[row][col] + echo[row] * trace.emit[col]
+                total = jax.tree.map(lambda a, b, w=own: a + w[..., None] * b, total, old)
+            rows[row] = total
+        now = Trace(rows, trace.taps, here.emit, here.direct)
+        e = eligibility(now)
+        filtered = {
+            name: jax.tree.map(
+                lambda q, e, tap=tap: tap.decay * q + tap.gain * e, trace.taps[name], e
+            )
+            for name, tap in taps.items()
+        }
+        return now._replace(taps=filtered)
+
+    def pull(self, circuit: Circuit, memory: tuple[Trace, ...], cotangents: Cotangents) -> Circuit:
+        """Signal times eligibility trace, summed over the batch."""
+        stages = []
+        for stage, trace, cotangent in zip(circuit.stages, memory, cotangents, strict=True):
+            read = {OUTPUT: eligibility(trace), **trace.taps}
+            parts = [
+                jax.tree.map(lambda e, c=c: jnp.einsum("bn,bnw->nw", c, e), read[name])
+                for name, c in cotangent.items()
+            ]
+            total = jax.tree.map(lambda *leaves: sum(leaves[1:], start=leaves[0]), *parts)
+            stages.append(total.as_gradient(stage))
+        return Circuit(tuple(stages), circuit.all_layers)
+
+
+def _no_trace(stage: Stage, taps: Taps, batch: int) -> Trace:
+    def zeros(width: int) -> Array:
+        return jnp.zeros((batch, stage.size, width), stage.weight.dtype)
+
+    empty = Sources(
+        zeros(stage.weight.shape[1]),
+        None if stage.recurrent is None else zeros(stage.size),
+        None if stage.bias is None else zeros(1),
+        {name: zeros(1) for name in stage.coefficients},
+    )
+    rows = stage.rest(batch).s
+    flat = zeros(1)[..., 0]
+    return Trace(
+        {row: empty for row in rows},
+        {name: empty for name in taps},
+        {row: flat for row in rows},
+        {name: flat for name in stage.coefficients},
+    )
+
+
+def presynaptic(stage: Stage, moment: Moment, index: int) -> Sources:
+    """What each synapse of a stage sees at a step, (batch, width); a bias sees 1."""
+    x, z = moment.incoming[index], moment.before[index].z
+    return Sources(
+        x,
+        None if stage.recurrent is None else z,
+        None if stage.bias is None else jnp.ones_like(x[:, :1]),
+        {},
+    )
+
+
+def forcing(here: Local, row: str, echo: Rows, direct: Rows, seen: Sources) -> Sources:
+    """What this step itself adds to one row's trace: drive times presynaptic activity."""
+    added = jax.tree.map(lambda x: here.drive[row][..., None] * x[:, None, :], seen)
+    own = {c: (here.shift[c][row] + echo[row] * direct[c])[..., None] for c in here.shift}
+    return added._replace(coefficients=own)
+
+
+def eligibility(trace: Trace) -> Sources:
+    """The trace of the output: emit times the traces of the states, plus direct dependence."""
+    parts = [
+        jax.tree.map(lambda e, w=trace.emit[row]: w[..., None] * e, sources)
+        for row, sources in trace.rows.items()
+    ]
+    total: Sources = jax.tree.map(lambda *leaves: sum(leaves[1:], start=leaves[0]), *parts)
+    direct = {c: e + trace.direct[c][..., None] for c, e in total.coefficients.items()}
+    return total._replace(coefficients=direct)

@@ -1,0 +1,70 @@
+"""Gradient paths: every parameter has one, is frozen, or the learner is refused."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from tracegrad.learn.plans.plan import AbstractPlan, Data, Stream
+from tracegrad.model.network import Circuit, Network
+from tracegrad.model.surrogate import AbstractSurrogate
+
+_STEPS, _BATCH = 6, 2
+
+
+class _Linear(eqx.Module):
+    """Stands for a surrogate while paths are sought: silence cannot hide a path behind it."""
+
+    def __call__(self, x: Array) -> Array:
+        return x
+
+
+def pull_back(network: Network, gradient: Circuit) -> Network:
+    """Gradient of the parameters from that of the circuit they make, by the chain rule."""
+    circuit, back = jax.vjp(Network.discretise, network)
+    # A rule may have detached resets, which is part of the structure and no array.
+    same = jax.tree.unflatten(jax.tree.structure(circuit), jax.tree.leaves(gradient))
+    return back(same)[0]
+
+
+def require_paths(network: Network, plan: AbstractPlan) -> None:
+    """Refuse a network with a parameter that learns but whose gradient is structurally zero.
+
+    Runs the rule itself for a few steps on random input, with every spike function replaced by a
+    line so that silence cannot hide a path, and asks for a gradient that is not exactly zero.
+    """
+
+    def is_surrogate(node: object) -> bool:
+        return isinstance(node, AbstractSurrogate)
+
+    probe = jax.tree.map(
+        lambda node: _Linear() if is_surrogate(node) else node,
+        network.init(jax.random.key(0)),
+        is_leaf=is_surrogate,
+    )
+    zeros = [not np.any(leaf) for leaf in jax.tree.leaves(_probe(probe, plan))]
+    listed = zip(
+        jax.tree.leaves(probe.names()), jax.tree.leaves(probe.learning()), zeros, strict=True
+    )
+    labels = [name for name, learns, zero in listed if learns and zero]
+    if labels:
+        raise ValueError(
+            f"{plan.rule.name} has no gradient path to {', '.join(labels)}. Freeze what should not "
+            "learn with network.freeze(...), or choose a rule or network that reaches it."
+        )
+
+
+@eqx.filter_jit  # compiled once for networks and rules of one structure
+def _probe(network: Network, plan: AbstractPlan) -> Network:
+    """Gradient on random input, target and weights."""
+    circuit = network.discretise()
+    inputs, outputs = circuit.stages[0].weight.shape[1], circuit.stages[-1].size
+    dtype = circuit.stages[0].weight.dtype
+    keys = jax.random.split(jax.random.key(1), 3)
+    xs = 3.0 * jax.random.normal(keys[0], (_STEPS, _BATCH, inputs), dtype)
+    ys = jax.random.normal(keys[1], (_STEPS, _BATCH, outputs), dtype)
+    data = Data(xs, ys, jnp.ones((_STEPS, _BATCH), dtype), None)
+    stream = Stream(circuit.rest(_BATCH), plan.init(circuit, _BATCH))
+    feedback = plan.rule.signal.init(network, keys[2])
+    return pull_back(network, plan.block(circuit, feedback, stream, data).gradient)

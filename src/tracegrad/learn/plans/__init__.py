@@ -1,0 +1,1 @@
+"""Plans: the orders in which the same gradient can be computed."""

@@ -1,0 +1,57 @@
+"""backprop: reverse mode through a whole block, for the offline reference rules."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from tracegrad.learn.loss import loss_and_error
+from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
+from tracegrad.learn.signal import Feedback
+from tracegrad.model.network import Circuit, State, hold
+
+
+class Backprop(AbstractPlan):
+    """Differentiate the block's loss by reverse mode; nothing reaches further back than the block.
+
+    Memory O(batch T k n), time O(batch p) a step.
+    """
+
+    def init(self, circuit: Circuit, batch: int) -> Any:
+        """Nothing is carried but the state."""
+        return ()
+
+    def block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
+        """See `AbstractPlan`."""
+        steps = count_steps(data)
+
+        def objective(circuit: Circuit) -> tuple[Array, tuple[State, tuple, Array]]:
+            state, outputs = _simulate(circuit, stream.state, data)
+            losses = jax.vmap(lambda y, t, w: loss_and_error(self.loss, y, t, w)[0])
+            loss = jnp.sum(losses(outputs[-1], data.ys, data.weight))
+            counts = tuple(_count(z, data) for z in outputs[:-1])
+            penalty = sum(self.loss.rate.loss(count, steps) for count in counts)
+            return loss + penalty, (state, (outputs[-1], counts), loss)
+
+        gradient, (state, (ys, counts), loss) = eqx.filter_grad(objective, has_aux=True)(circuit)
+        rates = tuple(jnp.sum(c, axis=0) / jnp.maximum(jnp.sum(steps), 1.0) for c in counts)
+        return Outcome(gradient, Stream(state, ()), loss, ys, rates)
+
+
+def _count(z: Float[Array, "time batch n"], data: Data) -> Float[Array, "batch n"]:
+    """Output summed over the steps that exist."""
+    return jnp.sum(z if data.valid is None else jnp.where(data.valid[..., None], z, 0.0), axis=0)
+
+
+def _simulate(
+    circuit: Circuit, state: State, data: Data
+) -> tuple[State, tuple[Float[Array, "time batch _"], ...]]:
+    def body(state: State, now: tuple) -> tuple[State, tuple]:
+        x, first, valid = now
+        after = hold(valid, circuit.step(state, x, first).after, state)
+        return after, tuple(stage.z for stage in after)
+
+    first = circuit.stages[0].feedforward(data.xs)
+    return jax.lax.scan(body, state, (data.xs, first, data.valid))

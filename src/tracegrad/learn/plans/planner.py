@@ -1,0 +1,22 @@
+"""planner: the plan that executes a rule."""
+
+from tracegrad.learn.influence import Block
+from tracegrad.learn.loss import Loss
+from tracegrad.learn.plans.backprop import Backprop
+from tracegrad.learn.plans.chunk import Chunk
+from tracegrad.learn.plans.plan import AbstractPlan
+from tracegrad.learn.plans.step import Step
+from tracegrad.learn.rule import Rule
+
+
+def choose(rule: Rule, loss: Loss, steps: int | None, carry: bool) -> AbstractPlan:
+    """The plan for blocks of `steps` steps (None: whole sequences).
+
+    Backpropagation for offline rules; `Step` for a full influence and for an update at every step;
+    `Chunk` for block influences otherwise. `carry` says whether a block follows on another.
+    """
+    if rule.influence is None:
+        return Backprop(rule, loss)
+    if steps == 1 or not isinstance(rule.influence, Block):
+        return Step(rule, loss)
+    return Chunk(rule, loss, carry)

@@ -1,0 +1,121 @@
+"""step: carry the influence itself, one step at a time; the plain plan and the oracle of others."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from tracegrad.learn.filter import OUTPUT, Tap, Taps
+from tracegrad.learn.influence import AbstractInfluence, Cotangents
+from tracegrad.learn.local import local
+from tracegrad.learn.loss import loss_and_error
+from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
+from tracegrad.learn.signal import Feedback
+from tracegrad.model.network import Circuit, State, hold
+
+RATE = "rate"
+
+
+class Progress(NamedTuple):
+    """What the scan over a block carries."""
+
+    state: State
+    memory: Any
+    gradient: Circuit
+    loss: Float[Array, ""]
+    counts: tuple[Float[Array, "batch _"], ...]
+
+
+class Step(AbstractPlan):
+    """Push the influence at every step and pull the gradient out at once.
+
+    The only plan for an update at every step with a general optimiser. Cost a step: that of the
+    rule's influence.
+    """
+
+    @property
+    def influence(self) -> AbstractInfluence:
+        """The rule's influence; offline rules have none and another plan."""
+        assert self.rule.influence is not None
+        return self.rule.influence
+
+    def taps(self, circuit: Circuit) -> Taps:
+        """The filter's taps, and the running sum that the rate regulariser reads."""
+        one = jnp.ones((), circuit.stages[0].weight.dtype)
+        rate = {RATE: Tap(one, one)} if self.loss.rate.strength else {}
+        return self.rule.filter.taps(circuit) | rate
+
+    def init(self, circuit: Circuit, batch: int) -> Any:
+        """See `AbstractPlan`."""
+        return self.influence.init(circuit, self.taps(circuit), batch)
+
+    def block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
+        """See `AbstractPlan`."""
+        circuit = self.influence.prepare(circuit)
+        dtype = data.xs.dtype
+        start = Progress(
+            stream.state,
+            _forget_rates(stream.memory),
+            jax.tree.map(jnp.zeros_like, circuit),
+            jnp.zeros((), dtype),
+            tuple(jnp.zeros_like(stage.z) for stage in stream.state[:-1]),
+        )
+
+        def body(progress: Progress, now: tuple) -> tuple[Progress, Array]:
+            return self._one(circuit, feedback, progress, now)
+
+        first = circuit.stages[0].feedforward(data.xs)
+        end, outputs = jax.lax.scan(body, start, (data.xs, first, data.ys, data.weight, data.valid))
+        steps = count_steps(data)
+        gradient = end.gradient
+        if self.loss.rate.strength:
+            errors = [{RATE: self.loss.rate.error(count, steps)} for count in end.counts]
+            silent = {OUTPUT: jnp.zeros_like(end.state[-1].z)}
+            pulled = self.influence.pull(circuit, end.memory, (*errors, silent))
+            gradient = jax.tree.map(jnp.add, gradient, pulled)
+        rates = tuple(jnp.sum(c, axis=0) / jnp.maximum(jnp.sum(steps), 1.0) for c in end.counts)
+        return Outcome(gradient, Stream(end.state, end.memory), end.loss, outputs, rates)
+
+    def _one(
+        self, circuit: Circuit, feedback: Feedback, progress: Progress, now: tuple
+    ) -> tuple[Progress, Array]:
+        x, first, target, weight, valid = now
+        moment = circuit.step(progress.state, x, first)
+        locals_ = tuple(map(local, circuit.stages, moment.before, moment.current))
+        memory = self.influence.push(circuit, self.taps(circuit), progress.memory, moment, locals_)
+        memory, state = hold(valid, (memory, moment.after), (progress.memory, progress.state))
+        loss, error = loss_and_error(self.loss, state[-1].z, target, weight)
+        heard = self.rule.filter.error(circuit, error, locals_[-1].gain)
+        gains = tuple(here.gain for here in locals_[:-1])
+        signals = self.rule.signal(circuit, feedback, gains, heard)
+        cotangents: Cotangents = (
+            *self._meet(circuit, signals),
+            {OUTPUT: error},
+        )
+        pulled = self.influence.pull(circuit, memory, cotangents)
+        counts = tuple(
+            count + hold(valid, after.z, jnp.zeros_like(after.z))
+            for count, after in zip(progress.counts, moment.after[:-1], strict=True)
+        )
+        gradient = jax.tree.map(jnp.add, progress.gradient, pulled)
+        return Progress(state, memory, gradient, progress.loss + loss, counts), state[-1].z
+
+    def _meet(self, circuit: Circuit, signals: tuple[Array, ...]) -> list[dict[str, Array]]:
+        if not signals:
+            return [{} for _ in circuit.hidden]
+        meets = self.rule.filter.meets(circuit)
+        return [{meets: signal} for signal in signals]
+
+
+def _forget_rates(memory: Any) -> Any:
+    """Start the rate sum of every stage anew: the regulariser's window is the block."""
+    return tuple(
+        part._replace(
+            taps={
+                name: jax.tree.map(jnp.zeros_like, tap) if name == RATE else tap
+                for name, tap in part.taps.items()
+            }
+        )
+        for part in memory
+    )

@@ -1,0 +1,96 @@
+"""Layer: a population of neurons with an input connection and an optional recurrent one."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from tracegrad.model.connection import Dense
+from tracegrad.model.li import LI
+from tracegrad.model.memoryless import Memoryless
+from tracegrad.model.neuron import AbstractNeuron
+from tracegrad.model.parameter import Positive, setting
+from tracegrad.model.stage import Stage
+
+
+class Layer(eqx.Module):
+    r"""Neurons driven by $I^t=Wx^t+b+Vz^{t-1}$; spikes reach the next layer in the same step.
+
+    With `autapses=False` the diagonal of $V$ is held at zero. Every parameter learns unless it is
+    frozen in the `Learner`. Example: `Layer(Dense(64, 128), LIF(), recurrent=Dense(128, 128))`.
+    """
+
+    input: Dense
+    neuron: AbstractNeuron
+    recurrent: Dense | None = None
+    autapses: bool = setting(True)
+
+    def __check_init__(self):
+        """Refuse shapes that do not fit."""
+        n = self.input.outputs
+        if self.recurrent is None:
+            return
+        if (self.recurrent.inputs, self.recurrent.outputs) != (n, n):
+            raise ValueError(
+                f"The recurrent connection of {n} neurons must be Dense({n}, {n}), got "
+                f"Dense({self.recurrent.inputs}, {self.recurrent.outputs})."
+            )
+        if self.recurrent.biased:
+            raise ValueError("A recurrent connection has no bias: give it to the input connection.")
+
+    def discretise(self, dt: float) -> Stage:
+        """Effective weights and one coefficient per neuron for a step of `dt` seconds."""
+        recurrent = None if self.recurrent is None else _drawn(self.recurrent)
+        if recurrent is not None and not self.autapses:
+            recurrent = recurrent * (1.0 - jnp.eye(self.input.outputs, dtype=recurrent.dtype))
+        n = self.input.outputs
+        c = self.neuron.coefficients(dt)
+        wrong = {k: v.shape for k, v in c.items() if v.shape not in ((), (n,))}
+        if wrong:
+            raise ValueError(
+                f"Neuron parameters must be shared (shape ()) or one per neuron (shape ({n},)), "
+                f"got coefficients of shape {wrong} from {type(self.neuron).__name__}."
+            )
+        return Stage(
+            _drawn(self.input),
+            recurrent,
+            self.input.bias,
+            {k: jnp.broadcast_to(v, (n,)) for k, v in c.items()},
+            eqx.filter(self.neuron, eqx.is_array, inverse=True),
+        )
+
+
+def _drawn(connection: Dense) -> Float[Array, "n m"]:
+    if connection.weight is None:
+        raise ValueError("The network has no weights yet: call network.init(key) first.")
+    return connection.weight
+
+
+class Readout(eqx.Module):
+    r"""Output units: leaky, $y^t=\kappa y^{t-1}+(1-\kappa)(W_o z^t+b)$, or memoryless.
+
+    `tau` is the time constant of $\kappa=e^{-\Delta t/\tau}$ in seconds; `None` makes
+    $y^t=W_o z^t+b$. It reads the last layer, or with `all_layers=True` the outputs of all layers
+    one after another, so that `inputs` is the sum of their sizes.
+    Example: `Readout(128, 10, tau=20e-3)`.
+    """
+
+    input: Dense
+    neuron: LI | Memoryless
+    all_layers: bool = setting(False)
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        tau: float | Float[Array, " outputs"] | None = 20e-3,
+        bias: bool = False,
+        all_layers: bool = False,
+    ):
+        """Describe `outputs` readout units that read `inputs` neurons; weights come later."""
+        self.input = Dense(inputs, outputs, bias=bias)
+        self.neuron = Memoryless() if tau is None else LI(tau_mem=Positive(tau))
+        self.all_layers = all_layers
+
+    def discretise(self, dt: float) -> Stage:
+        """The readout as a stage without recurrence."""
+        return Layer(self.input, self.neuron).discretise(dt)

@@ -1,0 +1,1 @@
+"""The learner, training, run folders, pictures and the command line."""

@@ -1,0 +1,145 @@
+"""Build: from settings to a task, a network, a rule, a loss and a learner."""
+
+from dataclasses import fields
+from inspect import signature
+from typing import Any, NamedTuple
+
+import optax
+
+from tracegrad.data import TASKS, Task
+from tracegrad.errors import DataError, UsageError
+from tracegrad.learn import rules
+from tracegrad.learn.loss import Loss, cross_entropy, mean_squared_error
+from tracegrad.learn.regulariser import RateRegulariser
+from tracegrad.learn.rule import Rule
+from tracegrad.learn.signal import Adaptive, Random
+from tracegrad.model import (
+    NEURONS,
+    AbstractNeuron,
+    AbstractSurrogate,
+    Dense,
+    Layer,
+    Network,
+    Readout,
+)
+from tracegrad.run.config import SURROGATES, Config, NetworkConfig
+from tracegrad.run.learner import Learner
+
+
+class Ends(NamedTuple):
+    """What a network must fit: input lines, outputs, and the time step in seconds."""
+
+    lines: int
+    outputs: int
+    dt: float
+
+
+def build_task(config: Config) -> Task:
+    """Make the task; `DataError` if it needs a folder of data and has none."""
+    entry = TASKS[config.task]
+    if not entry.needs_data:
+        return entry.make()
+    if config.data is None:
+        raise DataError(f"{config.task} reads its data from a folder. Give it with --data DIR.")
+    if not config.data.exists():
+        raise DataError(f"There is no data folder {config.data}. Give the one with --data DIR.")
+    return entry.make(config.data)
+
+
+def build_network(config: Config, ends: Ends) -> Network:
+    """The network without weights; its neurons are frozen unless `learn_neurons`."""
+    try:
+        network = _network(config.network, ends)
+        return network if config.learning.learn_neurons else network.freeze("*.neuron.*")
+    except UsageError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+
+
+def build_rule(config: Config) -> Rule:
+    """The rule with its signal."""
+    learning = config.learning
+    make: Any = next(made for made in rules.RULES if made.__name__ == learning.rule)
+    if learning.signal == "symmetric":
+        return make()
+    if "signal" not in signature(make).parameters:
+        raise UsageError(
+            f"learning.signal must be symmetric for {learning.rule}, which needs no feedback, got "
+            f"{learning.signal}. Choose block_diagonal or eprop."
+        )
+    return make(signal={"random": Random, "adaptive": Adaptive}[learning.signal]())
+
+
+def build_loss(config: Config, task: Task) -> Loss:
+    """Cross-entropy where targets are classes, else the squared error."""
+    rate = RateRegulariser(config.learning.rate_strength, config.learning.rate_target)
+    return (cross_entropy if task.classifies else mean_squared_error)(rate)
+
+
+def build_learner(config: Config, task: Task) -> Learner:
+    """The learner; `UsageError` where the rule cannot serve the network."""
+    network = build_network(config, Ends(task.lines, task.outputs, task.dt))
+    rule, every = build_rule(config), config.learning.update_every
+    rate = _learning_rate(config, task)
+    try:
+        return Learner(network, rule, build_loss(config, task), optax.adam(rate), every)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _learning_rate(config: Config, task: Task) -> optax.ScalarOrSchedule:
+    """The learning rate, or its fall to zero over all updates of the run."""
+    learning = config.learning
+    if not learning.cosine:
+        return learning.learning_rate
+    batches = -(-task.train.size // learning.batch)
+    updates = -(-task.steps // (learning.update_every or task.steps))
+    return optax.cosine_decay_schedule(learning.learning_rate, learning.epochs * batches * updates)
+
+
+def _network(settings: NetworkConfig, ends: Ends) -> Network:
+    neuron = _neuron(settings)
+    below = (ends.lines, *settings.hidden[:-1])
+    layers = [_layer(settings, neuron, m, n) for m, n in zip(below, settings.hidden, strict=True)]
+    read = sum(settings.hidden) if settings.read_all else settings.hidden[-1]
+    readout = Readout(read, ends.outputs, settings.tau_readout, all_layers=settings.read_all)
+    return Network(*layers, readout=readout, dt=ends.dt)
+
+
+def _layer(settings: NetworkConfig, neuron: AbstractNeuron, inputs: int, size: int) -> Layer:
+    recurrent = Dense(size, size, settings.recurrent_gain) if settings.recurrent else None
+    return Layer(
+        Dense(inputs, size, settings.input_gain), neuron, recurrent, autapses=settings.autapses
+    )
+
+
+def _neuron(settings: NetworkConfig) -> AbstractNeuron:
+    """The neuron, with what is given; what it does not have is refused."""
+    kind: Any = next(n for n in NEURONS if n.__name__ == settings.neuron)
+    usual = {field.name: field.default for field in fields(kind)}
+    names = ("tau_mem", "tau_syn", "tau_adapt", "surrogate", "surrogate_slope")
+    given = {n: getattr(settings, n) for n in names if getattr(settings, n) is not None}
+    for name, value in given.items():
+        if name.removesuffix("_slope") not in usual:
+            raise _no_such(name, settings.neuron, value)
+    slope = given.pop("surrogate_slope", None)
+    if slope is not None or "surrogate" in given:
+        named: Any = SURROGATES.get(given.get("surrogate", ""), type(usual["surrogate"]))
+        given["surrogate"] = _surrogate(named, slope)
+    return kind(**given)
+
+
+def _surrogate(kind: Any, slope: float | None) -> AbstractSurrogate:
+    if slope is None:
+        return kind()
+    if "slope" not in signature(kind).parameters:
+        raise _no_such("surrogate_slope", kind.__name__, slope)
+    return kind(slope=slope)
+
+
+def _no_such(name: str, owner: str, value: object) -> UsageError:
+    return UsageError(
+        f"network.{name} must be left out for {owner}, which has none, got {value}. Or choose "
+        "another."
+    )

@@ -1,0 +1,159 @@
+"""Command line: `tracegrad train|demo|show|tasks|rules|neurons`."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from tracegrad.data import TASKS
+from tracegrad.errors import UsageError
+from tracegrad.learn.rules import RULES
+from tracegrad.model import NEURONS
+from tracegrad.run.defaults import defaults
+from tracegrad.run.folder import CONFIG, RunFolder, make_folder, new_path, open_run
+from tracegrad.run.options import DemoOptions, parse, parse_train
+from tracegrad.run.pictures import draw_curves
+from tracegrad.run.session import Session
+from tracegrad.run.table import print_list, print_runs
+
+DEMO = ("block_diagonal", "eprop", "bptt")
+HELP = """Online learning rules for spiking neural networks.
+
+  tracegrad train TASK [options]   train a network on a task and leave a run folder
+  tracegrad demo                   learn to read digits online, beside BPTT and e-prop
+  tracegrad show RUN               print a run again
+  tracegrad tasks|rules|neurons    list what there is
+
+  tracegrad train --help           all options
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 0 done, 2 a mistake of the user (one sentence on stderr), 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        _command(arguments)(arguments[1:])
+    except UsageError as error:
+        return _complain(" ".join([str(error), *_notes(error)]), 2)
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        return _complain(" ".join([f"{where}{error.strerror or error}.", *_notes(error)]), 2)
+    except KeyboardInterrupt as error:
+        return _complain(" ".join(["Interrupted.", *_notes(error)]), 130)
+    except SystemExit as leave:  # --help
+        return leave.code if isinstance(leave.code, int) else 0
+    return 0
+
+
+def train(arguments: list[str]) -> None:
+    """Train one rule on one task."""
+    options, console = parse_train(arguments), Console()
+    settings = options.settings
+    path = options.out or new_path(settings.task, settings.learning.rule)
+    done = Session(console, options.pictures).run(settings, path)
+    print_runs(console, [done.summary])
+    _print_paths(path, done.pictures)
+
+
+def demo(arguments: list[str]) -> None:
+    """Train three rules on the digits with the same settings, and compare them."""
+    began = time.perf_counter()
+    options, console = parse(DemoOptions(), "demo", arguments), Console()
+    path = options.out or new_path("demo")
+    settings = []
+    for rule in DEMO:
+        base = replace(defaults("digits", rule), seed=options.seed)
+        settings.append(replace(base, learning=replace(base.learning, epochs=options.epochs)))
+    make_folder(path)
+    runs = [Session(console).run(config, path / config.learning.rule) for config in settings]
+    curves = draw_curves({run.summary.rule: run.epochs for run in runs}, path / "learning.png")
+    print_runs(console, [run.summary for run in runs])
+    _print_paths(path, [curves, *runs[0].pictures])
+    print(f"Took {time.perf_counter() - began:.0f} s.")
+
+
+def show(arguments: list[str]) -> None:
+    """Print a run again, or all runs in a folder; an unfinished one is said to be so."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        raise UsageError(f"show needs one folder: tracegrad show RUN, got {len(arguments)}.")
+    path, console = Path(arguments[0]), Console()
+    inside = sorted(config.parent for config in path.glob(f"*/{CONFIG}"))
+    runs = [RunFolder(p) for p in inside] if inside else [open_run(path)]
+    finished = [run.summary() for run in runs if run.finished]
+    if finished:
+        print_runs(console, finished)
+    for run in runs:
+        if not run.finished:
+            config, epochs = run.config(), run.epochs()
+            print(
+                f"{run.path} is unfinished: {config.task} with {config.learning.rule}, "
+                f"{len(epochs)} of {config.learning.epochs} epochs done."
+            )
+    _print_paths(path, sorted(path.glob("**/*.png")))
+
+
+def tasks(arguments: list[str]) -> None:
+    """List the tasks."""
+    _refuse(arguments, "tasks")
+    entries = (
+        (name.replace("_", "-"), entry.summary + (" (--data DIR)" if entry.needs_data else ""))
+        for name, entry in TASKS.items()
+    )
+    print_list(entries)
+
+
+def rules(arguments: list[str]) -> None:
+    """List the rules."""
+    _refuse(arguments, "rules")
+    print_list((rule.name, rule.summary) for rule in (make() for make in RULES))
+
+
+def neurons(arguments: list[str]) -> None:
+    """List the neurons."""
+    _refuse(arguments, "neurons")
+    entries = ((n.__name__, (n.__doc__ or "").strip().splitlines()[0]) for n in NEURONS)
+    print_list(entries)
+
+
+def usage(arguments: list[str]) -> None:
+    """Print what commands there are."""
+    print(HELP, end="")
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    made.__name__: made for made in (train, demo, show, tasks, rules, neurons)
+}
+
+
+def _command(arguments: list[str]) -> Callable[[list[str]], None]:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        return usage
+    if arguments[0] not in COMMANDS:
+        raise UsageError(
+            f"There is no command {arguments[0]}. There are {', '.join(COMMANDS)}; see tracegrad "
+            "--help."
+        )
+    return COMMANDS[arguments[0]]
+
+
+def _refuse(arguments: list[str], command: str) -> None:
+    if arguments:
+        raise UsageError(f"tracegrad {command} takes no options, got {' '.join(arguments)}.")
+
+
+def _print_paths(path: Path, pictures: list[Path]) -> None:
+    print(f"Run folder: {path}")
+    for picture in pictures:
+        print(f"  {picture}")
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"tracegrad: {sentence}", file=sys.stderr)
+    return code

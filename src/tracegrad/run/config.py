@@ -1,0 +1,146 @@
+"""Config: all settings of a run, typed, checked when made; the command line is built from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tracegrad.data import TASKS
+from tracegrad.errors import UsageError
+from tracegrad.learn import rules
+from tracegrad.model import NEURONS, surrogate
+
+SURROGATES = {
+    made.__name__: made
+    for made in (
+        surrogate.SuperSpike,
+        surrogate.Triangle,
+        surrogate.Sigmoid,
+        surrogate.Arctan,
+        surrogate.Boxcar,
+        surrogate.StraightThrough,
+    )
+}
+_NUMBERS = ("tau_mem", "tau_syn", "tau_adapt", "surrogate_slope")
+SIGNALS = ("symmetric", "random", "adaptive")
+
+
+def _one_of(key: str, value: object, known: object) -> None:
+    names = list(known)  # type: ignore[call-overload]  # a tuple or a mapping, both of names
+    if value not in names:
+        raise UsageError(f"{key} must be one of {', '.join(names)}, got {value!r}.")
+
+
+def _at_least(key: str, value: int | float | None, low: int) -> None:
+    if value is not None and not low <= value < float("inf"):
+        raise UsageError(f"{key} must be at least {low} and finite, got {value}.")
+
+
+def _positive(key: str, value: float | None) -> None:
+    if value is not None and not 0 < value < float("inf"):
+        raise UsageError(f"{key} must be a positive number, got {value}.")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The network. Times in seconds; None: the neuron's own default."""
+
+    hidden: tuple[int, ...] = (128,)
+    """Neurons of each hidden layer."""
+    neuron: str = "LIF"
+    """Neuron of the hidden layers: see `tracegrad neurons`."""
+    recurrent: bool = True
+    """Connect every hidden layer to itself, one step later."""
+    autapses: bool = True
+    """Let a neuron connect to itself."""
+    tau_mem: float | None = None
+    """Time constant of the membrane (s)."""
+    tau_syn: float | None = None
+    """Time constant of the synaptic current (s), of neurons that have one."""
+    tau_adapt: float | None = None
+    """Time constant of the adaptive threshold (s), of neurons that have one."""
+    tau_readout: float | None = 20e-3
+    """Time constant of the readout (s); None: a readout without memory."""
+    read_all: bool = False
+    """Read all hidden layers, not only the last."""
+    input_gain: float = 1.0
+    """Standard deviation of feed-forward weights, times the root of their number per neuron."""
+    recurrent_gain: float = 0.5
+    """The same for recurrent weights."""
+    surrogate: str | None = None
+    """Surrogate derivative of the spike."""
+    surrogate_slope: float | None = None
+    """Slope of the surrogate, of those that have one: the larger, the narrower."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no network."""
+        if not self.hidden or any(n < 1 for n in self.hidden):
+            raise UsageError(
+                f"network.hidden must be one or more sizes of at least 1, got {self.hidden}."
+            )
+        _one_of("network.neuron", self.neuron, [n.__name__ for n in NEURONS])
+        if self.surrogate is not None:
+            _one_of("network.surrogate", self.surrogate, SURROGATES)
+        for name in (*_NUMBERS, "tau_readout", "input_gain"):
+            _positive(f"network.{name}", getattr(self, name))
+        _at_least("network.recurrent_gain", self.recurrent_gain, 0)
+
+
+@dataclass(frozen=True)
+class LearningConfig:
+    """How it learns."""
+
+    rule: str = "block_diagonal"
+    """Learning rule: see `tracegrad rules`."""
+    signal: str = "symmetric"
+    """How hidden neurons learn of the error: symmetric, random or adaptive feedback."""
+    learning_rate: Annotated[float, tyro.conf.arg(aliases=("--lr",))] = 1e-3
+    """Learning rate of Adam."""
+    cosine: bool = True
+    """Let the learning rate fall to zero over the run, along a cosine."""
+    update_every: int | None = None
+    """Time steps between two updates of the weights; None: one update per sequence."""
+    batch: int = 32
+    """Sequences in a batch."""
+    epochs: int = 10
+    """Passes over the training set."""
+    rate_strength: float = 0.0
+    """Strength of the pull of every neuron's rate towards `rate_target`."""
+    rate_target: float = 0.05
+    """Rate to pull towards, in spikes per step."""
+    learn_neurons: bool = False
+    """Learn time constants and thresholds too."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no learner."""
+        _one_of("learning.rule", self.rule, [r.__name__ for r in rules.RULES])
+        _one_of("learning.signal", self.signal, SIGNALS)
+        _positive("learning.learning_rate", self.learning_rate)
+        for name in ("update_every", "batch", "epochs"):
+            _at_least(f"learning.{name}", getattr(self, name), 1)
+        for name in ("rate_strength", "rate_target"):
+            _at_least(f"learning.{name}", getattr(self, name), 0)
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of a run.
+
+    `Config("digits", learning=LearningConfig(rule="eprop"))`; `defaults(task)` has values that fit.
+    """
+
+    task: tyro.conf.Suppress[str] = "digits"
+    data: Path | None = None
+    """Folder of the data, for tasks that need one."""
+    seed: int = 0
+    """Seed of the weights, of the feedback and of the order of the data."""
+    network: NetworkConfig = NetworkConfig()
+    learning: LearningConfig = LearningConfig()
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown task and a missing or superfluous data folder."""
+        _one_of("task", self.task, TASKS)
+        _at_least("seed", self.seed, 0)
+        if self.data is not None and not TASKS[self.task].needs_data:
+            raise UsageError(f"{self.task} reads no data folder, got {self.data}. Leave data out.")

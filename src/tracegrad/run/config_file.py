@@ -1,0 +1,116 @@
+"""Config file: a `Config` as TOML, read strictly; TOML has no null, so None is written "none"."""
+
+import tomllib
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from tracegrad.errors import UsageError
+from tracegrad.run.config import Config
+from tracegrad.run.defaults import defaults
+
+NONE = "none"
+T = TypeVar("T")
+
+
+def to_toml(config: Config) -> str:
+    """Every setting of a config, as text that `from_toml` turns into an equal config."""
+    return tomli_w.dumps(_writable(asdict(config)))
+
+
+def from_toml(text: str, name: str = "configuration") -> Config:
+    """Read a config; keys that are left out keep the defaults of the task and rule.
+
+    `UsageError` names the key, what was expected and what came; `name` says where it came from.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name} is no valid TOML: {error}.") from error
+    try:
+        learning = table.get("learning", {})
+        rule = learning.get("rule") if isinstance(learning, dict) else None
+        base = defaults(
+            _scalar("task", table.get("task", "digits"), str),
+            _scalar("learning.rule", rule or "block_diagonal", str),
+        )
+        return _filled(base, table)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
+
+
+def load_config(path: Path) -> Config:
+    """Read a config from a TOML file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no configuration file {path}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The configuration file {path} cannot be read: {error}.") from error
+    return from_toml(text, str(path))
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _writable(part) for key, part in value.items()}
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, Path):
+        return str(value)
+    return NONE if value is None else value
+
+
+def _filled(base: T, table: Any, prefix: str = "") -> T:
+    """`base` with what the table says."""
+    if not isinstance(table, dict):
+        raise UsageError(f"{prefix.rstrip('.')} must be a table, got {table!r}.")
+    hints = get_type_hints(type(base), include_extras=False)
+    known = [field.name for field in fields(base)]  # type: ignore[arg-type]  # T is a dataclass
+    if unknown := [key for key in table if key not in known]:
+        raise UsageError(
+            f"there is no setting {prefix}{unknown[0]}, expected one of {', '.join(known)}."
+        )
+    values = {}
+    for key, value in table.items():
+        old = getattr(base, key)
+        nested = is_dataclass(old)
+        values[key] = (
+            _filled(old, value, f"{key}.") if nested else _scalar(prefix + key, value, hints[key])
+        )
+    return replace(base, **values)  # type: ignore[type-var]  # T is a dataclass
+
+
+def _scalar(key: str, value: Any, kind: Any) -> Any:
+    """The value, if it is of that kind; whole numbers serve as reals, text as a path."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if value == NONE and NoneType in kinds:
+        return None
+    for one in kinds:
+        if get_origin(one) is tuple and isinstance(value, list):
+            return tuple(_scalar(f"{key}[{i}]", v, get_args(one)[0]) for i, v in enumerate(value))
+        if one is float and type(value) is int:
+            return float(value)
+        if one is Path and isinstance(value, str):
+            return Path(value)
+        if type(value) is one:
+            return value
+    raise UsageError(f"{key} must be {' or '.join(map(_described, kinds))}, got {value!r}.")
+
+
+def _described(kind: Any) -> str:
+    if get_origin(kind) is tuple:
+        return "a list of whole numbers"
+    words = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+        Path: "a path as text",
+        NoneType: f'"{NONE}"',
+    }
+    return words[kind]

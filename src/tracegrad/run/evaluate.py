@@ -1,0 +1,122 @@
+"""Evaluate: accuracy and loss of a network over a source."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from tracegrad.data import Batch
+from tracegrad.learn.loss import Loss
+from tracegrad.learn.plans.plan import Data
+from tracegrad.model import Network
+
+
+class Score(NamedTuple):
+    """Sums over sequences: their loss, how many are right, how many there are, spikes and chances.
+
+    Sums of batches add up with `+`. `right` is None where targets are values, not classes.
+    """
+
+    total_loss: float
+    right: int | None
+    sequences: int
+    spikes: float
+    chances: float
+
+    def plus(self, other: "Score") -> "Score":
+        """Both together."""
+        right = None if self.right is None or other.right is None else self.right + other.right
+        return Score(
+            self.total_loss + other.total_loss,
+            right,
+            self.sequences + other.sequences,
+            self.spikes + other.spikes,
+            self.chances + other.chances,
+        )
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of a sequence."""
+        return self.total_loss / self.sequences
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of sequences that are right."""
+        return None if self.right is None else self.right / self.sequences
+
+    @property
+    def rate(self) -> float:
+        """Mean output of a hidden neuron at a step that exists."""
+        return self.spikes / self.chances
+
+
+def on_device(batch: Batch) -> Data:
+    """The batch with reals in the default float type of JAX."""
+    return Data(
+        *(jnp.asarray(a, float if np.issubdtype(a.dtype, np.floating) else a.dtype) for a in batch)
+    )
+
+
+def pad_steps(batch: Batch, every: int) -> Batch:
+    """The batch with steps of `valid=False` and weight 0 up to a multiple of `every`."""
+    missing = -batch.xs.shape[0] % every
+    return Batch(*(np.pad(a, ((0, missing),) + ((0, 0),) * (a.ndim - 1)) for a in batch))
+
+
+def count_right(outputs: Float[Array, "T B o"], batch: Batch | Data) -> int | None:
+    r"""Sequences whose class has the largest mean readout $\sum_t w^t y^t$; None: no classes.
+
+    A sequence that fills up a batch (`valid` False throughout) does not count. The class is the
+    target at the step of the largest weight.
+    """
+    if batch.ys.ndim == 3:
+        return None
+    weight = np.asarray(batch.weight)
+    decided = np.einsum("tb,tbo->bo", weight, np.asarray(outputs)).argmax(axis=1)
+    label = np.asarray(batch.ys)[weight.argmax(axis=0), np.arange(weight.shape[1])]
+    return int(np.sum((decided == label) & np.asarray(batch.valid).any(axis=0)))
+
+
+class Evaluator:
+    """Runs a network without learning; compiled once for each shape of batch.
+
+    `Evaluator(loss)(network, task.test.batches(64, None)).accuracy`
+    """
+
+    def __init__(self, loss: Loss):
+        """Evaluate with this loss (its rate regulariser does not count)."""
+        self._run = jax.jit(lambda network, batch: _run(loss, network, batch))
+
+    def __call__(self, network: Network, batches: Iterable[Batch]) -> Score:
+        """Sums over all batches."""
+        total: Score | None = None
+        for batch in batches:
+            outputs, loss, spikes = self._run(network, on_device(batch))
+            exists = np.asarray(batch.valid)
+            neurons = sum(layer.input.outputs for layer in network.layers)
+            score = Score(
+                float(loss),
+                count_right(outputs, batch),
+                int(exists.any(axis=0).sum()),
+                float(spikes),
+                float(exists.sum() * neurons),
+            )
+            total = score if total is None else total.plus(score)
+        assert total is not None and total.sequences > 0  # a source has at least one sequence
+        return total
+
+
+def _run(
+    loss: Loss, network: Network, batch: Data
+) -> tuple[Float[Array, "T B o"], Float[Array, ""], Float[Array, ""]]:
+    """Readout, and loss and spikes summed over steps and sequences that exist."""
+    assert batch.valid is not None  # a Batch always says
+    outputs, _ = network(batch.xs, None, batch.valid)
+    values = jax.vmap(loss.at_step)(outputs[-1], batch.ys)
+    weighted = jnp.where(batch.valid, batch.weight * values, 0.0)
+    exists = batch.valid[..., None]
+    spikes = [jnp.sum(jnp.where(exists, z, 0.0)) for z in outputs[:-1]]
+    return outputs[-1], jnp.sum(weighted), sum(spikes[1:], start=spikes[0])

@@ -1,0 +1,169 @@
+"""Folder: what a run leaves behind; `summary.json` comes last: without it a run is unfinished."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tracegrad.errors import DataError, UsageError
+from tracegrad.model import Network
+from tracegrad.run.config import Config
+from tracegrad.run.config_file import load_config, to_toml
+from tracegrad.run.environment import environment
+from tracegrad.run.train import Epoch, Result
+from tracegrad.run.weights import load_network, to_safetensors
+
+CONFIG, METRICS, WEIGHTS = "config.toml", "metrics.jsonl", "weights.safetensors"
+ENVIRONMENT, SUMMARY = "environment.json", "summary.json"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came out, written when all else is in the folder; `weights` is their SHA-256."""
+
+    task: str
+    rule: str
+    update_every: int | None
+    accuracy: float | None
+    loss: float
+    rate: float
+    microseconds_per_step: float
+    memory_bytes: int
+    seconds: float
+    weights: str
+
+
+class RunFolder:
+    """The folder of one run."""
+
+    def __init__(self, path: Path):
+        """An existing folder; `create` makes a new one."""
+        self.path = path
+
+    @staticmethod
+    def create(path: Path, config: Config) -> "RunFolder":
+        """Make the folder with configuration and environment; never over an existing one."""
+        make_folder(path)
+        write(path / CONFIG, to_toml(config).encode())
+        write(path / ENVIRONMENT, _json(environment()))
+        return RunFolder(path)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.path / SUMMARY).is_file()
+
+    def add(self, epoch: Epoch) -> None:
+        """Append the metrics of an epoch, at once on disk."""
+        with (self.path / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(epoch)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def save_weights(self, network: Network) -> None:
+        """Write the weights."""
+        write(self.path / WEIGHTS, to_safetensors(network))
+
+    def finish(self, config: Config, result: Result) -> Summary:
+        """Write the summary: from now on the folder counts as finished."""
+        summary = Summary(
+            task=config.task,
+            rule=config.learning.rule,
+            update_every=config.learning.update_every,
+            accuracy=result.last.test_accuracy,
+            loss=result.last.test_loss,
+            rate=result.last.rate,
+            microseconds_per_step=result.microseconds_per_step,
+            memory_bytes=result.memory_bytes,
+            seconds=result.seconds,
+            weights=_digest(self.path / WEIGHTS),
+        )
+        write(self.path / SUMMARY, _json(asdict(summary)))
+        return summary
+
+    def config(self) -> Config:
+        """The configuration."""
+        return load_config(self.path / CONFIG)
+
+    def epochs(self) -> list[Epoch]:
+        """Metrics of the epochs so far; a last line cut short by a crash is left out."""
+        if not (self.path / METRICS).is_file():
+            return []
+        lines = (self.path / METRICS).read_text(encoding="utf-8").splitlines(keepends=True)
+        try:
+            return [Epoch(**json.loads(line)) for line in lines if line.endswith("\n")]
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{self.path / METRICS} is broken: {error}.") from error
+
+    def summary(self) -> Summary:
+        """What came out; `DataError` if the run is unfinished."""
+        if not self.finished:
+            raise DataError(f"{self.path} is unfinished: it has no {SUMMARY}. Train again.")
+        try:
+            return Summary(**json.loads((self.path / SUMMARY).read_text(encoding="utf-8")))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{self.path / SUMMARY} is broken: {error}.") from error
+
+    def network(self) -> Network:
+        """The trained network; `DataError` if the weights are not those of the summary."""
+        if _digest(self.path / WEIGHTS) != self.summary().weights:
+            raise DataError(
+                f"{self.path / WEIGHTS} is damaged: its SHA-256 is not that of {SUMMARY}."
+            )
+        return load_network(self.config(), self.path / WEIGHTS)
+
+
+def open_run(path: Path) -> RunFolder:
+    """An existing run folder; `UsageError` if there is none."""
+    if not (path / CONFIG).is_file():
+        raise UsageError(f"{path} is no run folder: it has no {CONFIG}. Give the folder of a run.")
+    return RunFolder(path)
+
+
+def new_path(*names: str) -> Path:
+    """`runs/<date-time>-<names>`; a number is added while that exists."""
+    stem = "-".join((datetime.now().strftime("%Y%m%d-%H%M%S"), *names)).replace("_", "-")
+    path, number = Path("runs") / stem, 1
+    while path.exists():
+        number += 1
+        path = Path("runs") / f"{stem}-{number}"
+    return path
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that does not exist yet; `UsageError` otherwise."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists already. Give another folder with --out.") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be made: {error.strerror}. Give another --out.") from error
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file all or not at all, and let it reach the disk."""
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error

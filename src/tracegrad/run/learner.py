@@ -1,0 +1,246 @@
+"""Learner: a network, a rule, a loss and an optimiser, learning from a stream."""
+
+from typing import Any, NamedTuple, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray
+
+from tracegrad.learn.loss import Loss, mean_squared_error
+from tracegrad.learn.paths import pull_back, require_paths
+from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream
+from tracegrad.learn.plans.planner import choose
+from tracegrad.learn.rule import Rule
+from tracegrad.learn.signal import Feedback
+from tracegrad.model.network import Network
+
+T = TypeVar("T")
+
+
+class LearnerState(NamedTuple):
+    """All that a learner carries; `gradient` of `waiting` steps awaits the next update."""
+
+    network: Network
+    feedback: Feedback
+    optimiser: Any
+    stream: Stream
+    gradient: tuple[Network, Feedback]
+    waiting: Int[Array, ""]
+
+
+class Info(NamedTuple):
+    """What a block did: its loss, the readout at every step, and every neuron's mean output."""
+
+    loss: Float[Array, ""]
+    outputs: Float[Array, "time batch o"]
+    rates: tuple[Float[Array, " _"], ...]
+
+
+class Learner:
+    r"""Learns online, by a rule, from $L=\frac1B\sum_b\sum_t w^t_b\,\ell(y^t_b,y^{*t}_b)$.
+
+    `update_every` steps the optimiser changes the weights (`None`: once per call of `run` or
+    `sequence`); in between the gradient is summed. All parameters learn that `network.freeze` does
+    not exclude. States are donated: use the returned state, not the one handed in. Example:
+
+    ```python
+    learner = tg.Learner(net, tg.rules.eprop(), tg.losses.cross_entropy(), optax.adam(1e-3),
+                         update_every=1)
+    state = learner.init(jax.random.key(0), batch=32)
+    state, info = learner.step(state, x_t, y_t)  # one time step of a live stream
+    state, info = learner.run(state, xs, ys)  # a block of steps, compiled
+    ```
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        rule: Rule,
+        loss: Loss,
+        optimiser: optax.GradientTransformation,
+        update_every: int | None = None,
+        plan: AbstractPlan | None = None,
+    ):
+        """Compose a learner; refuses what the rule cannot serve and parameters it cannot reach."""
+        if update_every is not None and update_every < 1:
+            raise ValueError(f"update_every must be at least 1, or None, got {update_every}.")
+        if not rule.online and update_every is not None:
+            raise ValueError(
+                f"{rule.name} is offline and updates once per sequence, got update_every="
+                f"{update_every}. Leave it None, or choose an online rule."
+            )
+        rule.check(network)
+        self.network, self.rule, self.loss, self.optimiser = network, rule, loss, optimiser
+        self.update_every = update_every
+        self._given = plan
+        require_paths(network, choose(rule, mean_squared_error(), update_every, carry=True))
+        self.step = jax.jit(self._step, donate_argnums=0)
+        self.run = jax.jit(self._run, donate_argnums=0)
+        self.sequence = jax.jit(self._sequence, donate_argnums=0)
+        self.gradient = jax.jit(self._gradient)
+
+    def plan(self, steps: int | None = None, carry: bool = True) -> AbstractPlan:
+        """The plan for blocks of `steps` steps."""
+        return self._given or choose(self.rule, self.loss, steps, carry)
+
+    def init(self, key: PRNGKeyArray, batch: int) -> LearnerState:
+        """Fresh state for `batch` parallel streams: weights drawn, traces and states at zero."""
+        weights, feedback_key = jax.random.split(key)
+        network = self.network.init(weights)
+        feedback = self.rule.signal.init(network, feedback_key)
+        state = LearnerState(
+            network,
+            feedback,
+            self.optimiser.init(self._learned(network, feedback)),
+            self._rest(network, batch),
+            jax.tree.map(jnp.zeros_like, (network, feedback if self.rule.signal.adapts else ())),
+            jnp.zeros((), jnp.int32),
+        )
+        return _apart(state)
+
+    def reset(self, state: LearnerState) -> LearnerState:
+        """The same weights with states and traces at rest; gradient not yet used is kept."""
+        batch = state.stream.state[0].z.shape[0]
+        return state._replace(stream=_apart(self._rest(state.network, batch)))
+
+    def _rest(self, network: Network, batch: int) -> Stream:
+        circuit = network.discretise()
+        return Stream(circuit.rest(batch), self.plan(self.update_every).init(circuit, batch))
+
+    def _step(
+        self,
+        state: LearnerState,
+        x: Float[Array, "batch m"],
+        y: Num[Array, "batch *o"],
+        weight: Float[Array, " batch"] | None = None,
+        valid: Bool[Array, " batch"] | None = None,
+    ) -> tuple[LearnerState, Info]:
+        """One time step of a stream; the weights change after every `update_every` such steps."""
+        if self.update_every is None:
+            raise ValueError(
+                "step needs update_every: with None the weights change once per run. Give "
+                "Learner(..., update_every=K), or use run."
+            )
+        every = self.update_every
+        data = _data(x[None], y[None], *(None if a is None else a[None] for a in (weight, valid)))
+        state, outcome = self._accumulate(state, self.plan(1), data)
+        due = state.waiting >= every
+        state = jax.lax.cond(due, self._update, lambda state: state, state)
+        return state, Info(outcome.loss, outcome.outputs[0], outcome.rates)
+
+    def _run(
+        self,
+        state: LearnerState,
+        xs: Float[Array, "time batch m"],
+        ys: Num[Array, "time batch *o"],
+        weight: Float[Array, "time batch"] | None = None,
+        valid: Bool[Array, "time batch"] | None = None,
+    ) -> tuple[LearnerState, Info]:
+        """A block of steps that follows on the steps before; its length is a multiple of K."""
+        data = _data(xs, ys, weight, valid)
+        return self._windows(state, data, self.plan(self.update_every))
+
+    def _sequence(
+        self,
+        state: LearnerState,
+        xs: Float[Array, "time batch m"],
+        ys: Num[Array, "time batch *o"],
+        weight: Float[Array, "time batch"] | None = None,
+        valid: Bool[Array, "time batch"] | None = None,
+    ) -> tuple[LearnerState, Info]:
+        """Whole sequences, one per sample: from rest, and nothing is carried over."""
+        data = _data(xs, ys, weight, valid)
+        plan = self.plan(self.update_every, carry=self.update_every is not None)
+        circuit = state.network.discretise()
+        rest = circuit.rest(xs.shape[1])
+        begun = state._replace(stream=Stream(rest, plan.init(circuit, xs.shape[1])))
+        ended, info = self._windows(begun, data, plan)
+        return ended._replace(stream=self._rest(ended.network, xs.shape[1])), info
+
+    def _gradient(
+        self,
+        state: LearnerState,
+        xs: Float[Array, "time batch m"],
+        ys: Num[Array, "time batch *o"],
+        weight: Float[Array, "time batch"] | None = None,
+        valid: Bool[Array, "time batch"] | None = None,
+    ) -> tuple[Network, LearnerState, Info]:
+        """The gradient of a block, without an update, and the state carried on."""
+        blank = jax.tree.map(jnp.zeros_like, state.gradient)
+        state, outcome = self._accumulate(
+            state._replace(gradient=blank), self.plan(), _data(xs, ys, weight, valid)
+        )
+        return state.gradient[0], state, Info(outcome.loss, outcome.outputs, outcome.rates)
+
+    def _windows(
+        self, state: LearnerState, data: Data, plan: AbstractPlan
+    ) -> tuple[LearnerState, Info]:
+        """An update after each window of `update_every` steps."""
+        steps = data.xs.shape[0]
+        every = self.update_every or steps
+        if steps % every:
+            raise ValueError(
+                f"A block must be a multiple of update_every = {every} steps, got {steps}. Pad it "
+                "with steps of valid=False, or use step."
+            )
+
+        def window(state: LearnerState, data: Data) -> tuple[LearnerState, Outcome]:
+            state, outcome = self._accumulate(state, plan, data)
+            kept = outcome._replace(gradient=None, stream=None)
+            return self._update(state), kept
+
+        windows = jax.tree.map(lambda a: a.reshape(steps // every, every, *a.shape[1:]), data)
+        if steps == every:
+            state, outcome = window(state, data)
+            return state, Info(outcome.loss, outcome.outputs, outcome.rates)
+        state, outcome = jax.lax.scan(window, state, windows)
+        outputs = outcome.outputs.reshape(steps, *outcome.outputs.shape[2:])
+        rates = tuple(jnp.mean(rate, axis=0) for rate in outcome.rates)
+        return state, Info(jnp.sum(outcome.loss), outputs, rates)
+
+    def _accumulate(
+        self, state: LearnerState, plan: AbstractPlan, data: Data
+    ) -> tuple[LearnerState, Outcome]:
+        """Add the gradient of a block to what waits for the next update."""
+        circuit = state.network.discretise()
+        outcome = plan.block(circuit, state.feedback, state.stream, data)
+        gradient, feedback = self.rule.signal.learn(circuit, state.feedback, outcome.gradient)
+        fresh = (pull_back(state.network, gradient), feedback)
+        total = jax.tree.map(jnp.add, state.gradient, fresh)
+        waiting = state.waiting + data.xs.shape[0]
+        return state._replace(stream=outcome.stream, gradient=total, waiting=waiting), outcome
+
+    def _update(self, state: LearnerState) -> LearnerState:
+        """Let the optimiser use the gradient, and clear it."""
+        before = self._learned(state.network, state.feedback)
+        gradient = self._learned(*state.gradient)
+        changes, optimiser = self.optimiser.update(gradient, state.optimiser, before)
+        after: Any = optax.apply_updates(before, changes)
+        learned, feedback = after
+        fixed = eqx.filter(state.network, state.network.learning(), inverse=True)
+        return state._replace(
+            network=eqx.combine(learned, fixed),
+            feedback=feedback or state.feedback,
+            optimiser=optimiser,
+            gradient=jax.tree.map(jnp.zeros_like, state.gradient),
+            waiting=jnp.zeros((), jnp.int32),
+        )
+
+    def _learned(self, network: Network, feedback: Feedback) -> Any:
+        """What the optimiser sees: parameters that learn, and feedback if the signal adapts it."""
+        return eqx.filter(network, network.learning()), feedback if self.rule.signal.adapts else ()
+
+
+def _apart(tree: T) -> T:
+    """Every array in a buffer of its own, so that all can be donated."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+def _data(xs: Array, ys: Array, weight: Array | None, valid: Array | None) -> Data:
+    """A block with weight 1 at every step unless given, and no weight on padding."""
+    weight = jnp.ones(xs.shape[:2], xs.dtype) if weight is None else weight
+    if valid is not None:
+        weight = jnp.where(valid, weight, 0.0)
+    return Data(xs, ys, weight, valid)

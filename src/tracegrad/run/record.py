@@ -1,0 +1,157 @@
+"""Record: one sequence seen step by step with a rule's own parts, for pictures."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from tracegrad.data import Batch
+from tracegrad.learn.filter import OUTPUT
+from tracegrad.learn.influence import Block, Trace, eligibility
+from tracegrad.learn.local import local
+from tracegrad.learn.loss import Loss, loss_and_error
+from tracegrad.learn.plans.plan import Data
+from tracegrad.learn.rule import Rule
+from tracegrad.learn.signal import Feedback
+from tracegrad.model.network import Circuit, Moment, Network, State
+from tracegrad.run.evaluate import on_device
+from tracegrad.run.learner import LearnerState
+
+
+class Factors(NamedTuple):
+    r"""The factors of one input synapse of the first layer over time, and which synapse it is.
+
+    `trace` is the (filtered) eligibility trace $\bar e_{ji}$, `signal` the learning signal $L_j$;
+    the gradient is the sum of their product over time.
+    """
+
+    neuron: int
+    line: int
+    presynaptic: Float[np.ndarray, " T"]
+    trace: Float[np.ndarray, " T"]
+    signal: Float[np.ndarray, " T"]
+
+    @property
+    def product(self) -> Float[np.ndarray, " T"]:
+        """What each step adds to the gradient."""
+        return self.trace * self.signal
+
+
+class Record(NamedTuple):
+    """One sequence: input, outputs of the hidden layers, a state of the first, and the factors.
+
+    `state` is the first layer's membrane (`v`) or, for rate units, its activity; `dt` in seconds.
+    `factors` is None for a rule without eligibility traces (bptt, rtrl).
+    """
+
+    dt: float
+    inputs: Float[np.ndarray, "T m"]
+    hidden: tuple[Float[np.ndarray, "T _"], ...]
+    state_name: str
+    state: Float[np.ndarray, "T n"]
+    readout: Float[np.ndarray, "T o"]
+    factors: Factors | None
+
+
+class _Seen(NamedTuple):
+    """One step: states of the first layer, outputs of all stages, two factors of the synapse."""
+
+    states: dict[str, Array]
+    outputs: tuple[Array, ...]
+    trace: Array
+    signal: Array
+
+
+class _Progress(NamedTuple):
+    state: State
+    memory: tuple[Trace, ...]
+    total: Float[Array, "n m"]
+
+
+def record(learned: LearnerState, rule: Rule, loss: Loss, batch: Batch) -> Record:
+    """Record the first sequence of `batch`, and the input synapse with the largest sum of |L e|.
+
+    Its line is one that is silent at the first step, if any such line is active later, so that the
+    trace is seen to begin. The weights stay as they are. O(n m) memory besides the record.
+    """
+    steps = int(np.asarray(batch.valid)[:, 0].sum())
+    one = on_device(Batch(*(a[:steps, :1] for a in batch)))
+    # The same compiled function twice: first to find the synapse, then to follow it.
+    run = jax.jit(partial(_run, rule, loss))
+    total, _ = run(learned.network, learned.feedback, one, jnp.zeros(2, int))
+    xs = np.asarray(one.xs)[:, 0]
+    late = np.asarray(total) * (xs[0] == 0)
+    chosen = np.unravel_index(int(np.argmax(late if late.any() else total)), total.shape)
+    _, seen = run(learned.network, learned.feedback, one, jnp.asarray(chosen, int))
+    seen = jax.tree.map(np.asarray, seen)
+    neuron, line = map(int, chosen)
+    factors = Factors(neuron, line, xs[:, line], seen.trace, seen.signal)
+    name = "v" if "v" in seen.states else next(iter(seen.states))
+    return Record(
+        dt=learned.network.dt,
+        inputs=xs,
+        hidden=seen.outputs[:-1],
+        state_name=name,
+        state=seen.states[name],
+        readout=seen.outputs[-1],
+        factors=factors if isinstance(rule.influence, Block) else None,
+    )
+
+
+def _run(
+    rule: Rule,
+    loss: Loss,
+    network: Network,
+    feedback: Feedback,
+    batch: Data,
+    synapse: Int[Array, " 2"],
+) -> tuple[Float[Array, "n m"], _Seen]:
+    """Sum of |L e| of every input synapse of the first layer, and what is seen at each step."""
+    circuit, memory = network.discretise(), ()
+    if isinstance(rule.influence, Block):
+        circuit = rule.influence.prepare(circuit)
+        memory = rule.influence.init(circuit, rule.filter.taps(circuit), 1)
+
+    def body(progress: _Progress, now: tuple) -> tuple[_Progress, _Seen]:
+        x, first, target, weight = now
+        moment = circuit.step(progress.state, x, first)
+        error = loss_and_error(loss, moment.after[-1].z, target, weight)[1]
+        memory, e, signal = _factors(rule, circuit, feedback, progress.memory, (moment, error))
+        seen = _Seen(
+            {name: value[0] for name, value in moment.after[0].s.items()},
+            tuple(stage.z[0] for stage in moment.after),
+            e[synapse[0], synapse[1]],
+            signal[synapse[0]],
+        )
+        total = progress.total + jnp.abs(signal[:, None] * e)
+        return _Progress(moment.after, memory, total), seen
+
+    start = _Progress(circuit.rest(1), memory, jnp.zeros_like(circuit.stages[0].weight))
+    first = circuit.stages[0].feedforward(batch.xs)
+    end, seen = jax.lax.scan(body, start, (batch.xs, first, batch.ys, batch.weight))
+    return end.total, seen
+
+
+def _factors(
+    rule: Rule,
+    circuit: Circuit,
+    feedback: Feedback,
+    memory: tuple[Trace, ...],
+    now: tuple[Moment, Float[Array, "1 o"]],
+) -> tuple[tuple[Trace, ...], Float[Array, "n m"], Float[Array, " n"]]:
+    """The traces one step on, and the first layer's (filtered) trace and signal; zero without."""
+    weight = circuit.stages[0].weight
+    if not isinstance(rule.influence, Block):
+        return memory, jnp.zeros_like(weight), jnp.zeros_like(weight[:, 0])
+    moment, error = now
+    locals_ = tuple(map(local, circuit.stages, moment.before, moment.current))
+    memory = rule.influence.push(circuit, rule.filter.taps(circuit), memory, moment, locals_)
+    gains = tuple(here.gain for here in locals_)
+    heard = rule.filter.error(circuit, error, gains[-1])
+    signal = rule.signal(circuit, feedback, gains[:-1], heard)[0][0]
+    meets = rule.filter.meets(circuit)
+    met = eligibility(memory[0]) if meets == OUTPUT else memory[0].taps[meets]
+    return memory, met.weight[0], signal

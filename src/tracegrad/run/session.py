@@ -1,0 +1,99 @@
+"""Session: one run, from settings to a finished folder."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from tracegrad.data import Task
+from tracegrad.run import train
+from tracegrad.run.build import build_learner, build_task
+from tracegrad.run.config import Config
+from tracegrad.run.folder import RunFolder, Summary
+from tracegrad.run.learner import Learner
+from tracegrad.run.pictures import draw_run
+from tracegrad.run.record import record
+
+TEXT = 74  # columns of a terminal that the rest of the progress line takes
+
+
+class Finished(NamedTuple):
+    """A finished run: its folder, what came out, and the pictures in it."""
+
+    folder: RunFolder
+    summary: Summary
+    epochs: tuple[train.Epoch, ...]
+    pictures: list[Path]
+
+
+class Session(NamedTuple):
+    """Where a run shows its progress, and whether it draws pictures."""
+
+    console: Console
+    pictures: bool = True
+
+    def run(self, config: Config, path: Path) -> Finished:
+        """Train, and leave a finished folder at `path`, which must not exist.
+
+        Everything is checked before the folder is made. If training stops early, the folder stays
+        behind without a summary, and the error bears a note that says so.
+        """
+        task = build_task(config)
+        learner = build_learner(config, task)
+        folder = RunFolder.create(path, config)
+        try:
+            return self._run(learner, config, task, folder)
+        except (Exception, KeyboardInterrupt) as error:
+            error.add_note(f"The run folder {path} is unfinished.")
+            raise
+
+    def _run(self, learner: Learner, config: Config, task: Task, folder: RunFolder) -> Finished:
+        with _bar(self.console) as bar:
+            watch = _Watch(bar, config, folder)
+            result = train.train(learner, config, task, train.Watch(watch.batch, watch.epoch))
+        folder.save_weights(result.network)
+        pictures = []
+        if self.pictures:
+            example = next(task.test.batches(1, None))
+            seen = record(result.learned, result.rule, result.loss, example)
+            pictures = draw_run(seen, result.epochs, config.learning.rule, folder.path)
+        return Finished(folder, folder.finish(config, result), result.epochs, pictures)
+
+
+def _bar(console: Console) -> Progress:
+    """A live bar on a terminal, nothing elsewhere."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=max(6, min(40, console.width - TEXT))),
+        TextColumn("{task.fields[state]}"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+class _Watch:
+    """Moves the bar, and writes metrics into the folder."""
+
+    def __init__(self, bar: Progress, config: Config, folder: RunFolder):
+        self.bar, self.folder, self.epochs = bar, folder, config.learning.epochs
+        self.line = bar.add_task(config.learning.rule, total=None, state="compiling")
+
+    def batch(self, now: train.Progress) -> None:
+        right = "" if now.accuracy is None else f" acc {now.accuracy:.1%}"
+        self.bar.update(
+            self.line,
+            total=self.epochs * now.batches,
+            completed=(now.epoch - 1) * now.batches + now.batch,
+            state=f"{now.epoch}/{self.epochs} loss {now.loss:.3f}{right} rate "
+            f"{now.rate:.1%} {now.microseconds_per_step:.0f} us/step",
+        )
+
+    def epoch(self, epoch: train.Epoch) -> None:
+        self.folder.add(epoch)

@@ -1,0 +1,69 @@
+"""Weights: a network's parameters as safetensors, with what is needed to build it again."""
+
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from tracegrad.errors import DataError
+from tracegrad.model import Network
+from tracegrad.run.build import Ends, build_network
+from tracegrad.run.config import Config
+
+
+def parameters(network: Network) -> dict[str, np.ndarray]:
+    """Every parameter by its path; one that ends in `.log` is the logarithm of a positive one."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(network)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf)
+        for path, leaf in leaves
+    }
+
+
+def to_safetensors(network: Network) -> bytes:
+    """All parameters, with lines, outputs and time step as metadata."""
+    ends = Ends(network.layers[0].input.inputs, network.readout.input.outputs, network.dt)
+    return save(parameters(network), {key: repr(value) for key, value in ends._asdict().items()})
+
+
+def load_network(config: Config, path: Path) -> Network:
+    """The network of `config` with the parameters in `path`.
+
+    `DataError` names what does not fit: a file that is broken, a parameter that is missing or too
+    many, of another shape or precision, or not finite.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = file.metadata() or {}
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: these weights cannot be read: {error}.") from error
+    try:
+        ends = Ends(int(about["lines"]), int(about["outputs"]), float(about["dt"]))
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path}: lacks lines, outputs and dt, so it is not of a run.") from error
+    blank = build_network(config, ends).init(jax.random.key(0))
+    expected = parameters(blank)
+    _check(path, expected, found)
+    return eqx.tree_at(jax.tree.leaves, blank, [jnp.asarray(found[name]) for name in expected])
+
+
+def _check(path: Path, expected: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> None:
+    if expected.keys() != found.keys():
+        raise DataError(
+            f"{path}: must hold {', '.join(expected)}, got {', '.join(found)}. "
+            "The configuration is of another network."
+        )
+    for name, blank in expected.items():
+        value = found[name]
+        if value.shape != blank.shape or value.dtype != blank.dtype:
+            raise DataError(
+                f"{path}: {name} must be {blank.dtype} of shape {blank.shape}, got {value.dtype} "
+                f"of shape {value.shape}. Precision is set with JAX_ENABLE_X64."
+            )
+        if not np.isfinite(value).all():
+            raise DataError(f"{path}: {name} must be finite, but is not. Train again.")

@@ -1,0 +1,179 @@
+"""The oracle of block influences: reverse-mode AD with stop-gradients at exactly the dropped edges.
+
+It shares the neurons' equations with the library and nothing of its learning code. For each hidden
+layer it asks for the gradient of sum_t <c_t, q_t>, where q_t is the layer's output (filtered like
+the readout) as a function of that layer's parameters alone, with the edges cut that the rule drops,
+and c_t is the gradient of step t's loss through the layers above, whose past is a constant.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from tracegrad.learn.loss import Loss
+from tracegrad.model import LI, Network
+
+
+class Cut(NamedTuple):
+    """Which edges stay: the self-weight, the reset's derivative, the readout's memory."""
+
+    self_weight: bool
+    reset: bool
+    kappa: bool = True
+
+
+STRICT, IMPLICIT = Cut(True, True), Cut(False, False)
+
+
+def _layer(stage, cut, before, x):
+    """One step of a layer with the dropped edges cut."""
+    current = x @ stage.weight.T
+    if stage.bias is not None:
+        current = current + stage.bias[None]
+    if stage.recurrent is not None:
+        still = lax.stop_gradient(before.z)
+        current = current + still @ stage.recurrent.T
+        if cut.self_weight:  # the diagonal once more, with and without its gradient
+            diagonal = jnp.diagonal(stage.recurrent)[None]
+            current = current + lax.stop_gradient(diagonal) * (before.z - still)
+    return stage.cell(stage.coefficients, before, current)
+
+
+def _prepared(network, cut):
+    circuit = network.discretise()
+    return circuit if cut.reset else circuit.detach_reset()
+
+
+def _values(network, xs):
+    """Every layer's input, state before each step, and output, as constants."""
+    circuit = network.discretise()
+
+    def body(state, x):
+        moment = circuit.step(state, x, circuit.stages[0].feedforward(x))
+        return moment.after, (moment.incoming, state, tuple(s.z for s in moment.after))
+
+    return lax.scan(body, circuit.rest(xs.shape[1]), xs)[1]
+
+
+def _read(network, outputs):
+    return jnp.concatenate(outputs, axis=-1) if network.readout.all_layers else outputs[-1]
+
+
+def _credit(network, cut, index, seen, error):
+    """c_t of layer `index`: the step's error through the layers above, as they stand."""
+    circuit = _prepared(network, cut)
+    _, states, outputs = seen
+
+    def heard(z):
+        out = [*outputs[:index], z]
+        for stage, before in zip(
+            circuit.stages[index + 1 : -1], states[index + 1 : -1], strict=True
+        ):
+            current = out[-1] @ stage.weight.T
+            if stage.bias is not None:
+                current = current + stage.bias[None]
+            if stage.recurrent is not None:
+                current = current + before.z @ stage.recurrent.T
+            out.append(stage.cell(stage.coefficients, before, current).z)
+        readout = circuit.stages[-1]
+        y = _read(network, out) @ readout.weight.T
+        if not (cut.kappa and isinstance(network.readout.neuron, LI)):
+            y = readout.cell(readout.coefficients, states[-1], y).z
+        return jnp.sum(error * y)
+
+    return jax.grad(heard)(outputs[index])
+
+
+def gradient(network: Network, cut: Cut, loss: Loss, xs, ys, weight):
+    """Gradient of every parameter as the rule defines it, in the structure of the network."""
+    seen = _values(network, xs)
+    scale = weight / xs.shape[1]
+
+    def step_loss(y, target, w):
+        return jnp.sum(w * loss.at_step(y, target))
+
+    errors = jax.vmap(jax.grad(step_loss))(seen[2][-1], ys, scale)
+
+    def objective(network):
+        total = _readout_loss(network, seen, ys, scale, step_loss)
+        for index in range(len(network.layers)):
+            credit = jax.vmap(
+                lambda now, e, i=index: _credit(lax.stop_gradient(network), cut, i, now, e)
+            )(seen, errors)
+            outputs = _outputs(network, cut, index, seen)
+            filtered = _filter(lax.stop_gradient(network), outputs) if cut.kappa else outputs
+            total = total + jnp.sum(lax.stop_gradient(credit) * filtered)
+            total = total + _penalty(loss, outputs)
+        return total
+
+    return jax.grad(objective)(network)
+
+
+def _outputs(network, cut, index, seen):
+    """A layer's outputs over time as a function of its own parameters."""
+    stage = _prepared(network, cut).stages[index]
+
+    def body(before, x):
+        after = _layer(stage, cut, before, x)
+        return after, after.z
+
+    xs = seen[0][index]
+    return lax.scan(body, stage.rest(xs.shape[1]), xs)[1]
+
+
+def _filter(network, z):
+    if not isinstance(network.readout.neuron, LI):
+        return z
+    kappa = jnp.exp(-network.dt / network.readout.neuron.tau_mem.value)
+
+    def body(q, z):
+        q = kappa * q + (1 - kappa) * z
+        return q, q
+
+    return lax.scan(body, jnp.zeros_like(z[0]), z)[1]
+
+
+def _readout_loss(network, seen, ys, scale, step_loss):
+    stage = network.discretise().stages[-1]
+
+    def body(before, now):
+        x, target, w = now
+        current = x @ stage.weight.T
+        if stage.bias is not None:
+            current = current + stage.bias[None]
+        after = stage.cell(stage.coefficients, before, current)
+        return after, step_loss(after.z, target, w)
+
+    xs = seen[0][-1]
+    return jnp.sum(lax.scan(body, stage.rest(xs.shape[1]), (xs, ys, scale))[1])
+
+
+def _penalty(loss, outputs):
+    rate = jnp.mean(outputs, axis=0)
+    return 0.5 * loss.rate.strength * jnp.sum((rate - loss.rate.target) ** 2) / rate.shape[0]
+
+
+def direct(network: Network, cut: Cut, loss: Loss, xs, ys, weight):
+    """The same for one hidden layer, as plain AD of the whole loss through one cut simulation."""
+
+    def objective(network):
+        circuit = _prepared(network, cut)
+        hidden, readout = circuit.stages
+
+        def body(states, now):
+            x, target, w = now
+            layer = _layer(hidden, cut, states[0], x)
+            y = readout.cell(
+                readout.coefficients,
+                states[1],
+                layer.z @ readout.weight.T + (0.0 if readout.bias is None else readout.bias[None]),
+            )
+            return (layer, y), (jnp.sum(w * loss.at_step(y.z, target)), layer.z)
+
+        scale = weight / xs.shape[1]
+        _, (losses, outputs) = lax.scan(body, circuit.rest(xs.shape[1]), (xs, ys, scale))
+        return jnp.sum(losses) + _penalty(loss, outputs)
+
+    return jax.grad(objective)(network)

@@ -1,0 +1,184 @@
+"""Settings: equal after a trip through TOML, refused with key, expected and got."""
+
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from tracegrad.data import TASKS
+from tracegrad.errors import UsageError
+from tracegrad.learn.rules import RULES
+from tracegrad.run.build import Ends, build_learner, build_network, build_rule, build_task
+from tracegrad.run.config import SURROGATES, Config, LearningConfig, NetworkConfig
+from tracegrad.run.config_file import from_toml, load_config, to_toml
+from tracegrad.run.defaults import defaults
+
+OTHER = Config(
+    task="braille",
+    data=Path("some where/é"),
+    seed=3,
+    network=NetworkConfig(
+        hidden=(7, 5),
+        neuron="ALIF",
+        recurrent=False,
+        autapses=False,
+        tau_mem=0.011,
+        tau_syn=0.012,
+        tau_adapt=0.13,
+        tau_readout=None,
+        read_all=True,
+        input_gain=1.5,
+        recurrent_gain=0.25,
+        surrogate="Sigmoid",
+        surrogate_slope=2.5,
+    ),
+    learning=LearningConfig(
+        rule="eprop",
+        signal="random",
+        learning_rate=1e-4,
+        cosine=False,
+        update_every=7,
+        batch=3,
+        epochs=4,
+        rate_strength=0.5,
+        rate_target=0.02,
+        learn_neurons=True,
+    ),
+)
+
+
+def test_every_field_differs_from_its_default_in_the_config_under_test():
+    for got, usual in ((OTHER, Config()), (OTHER.network, NetworkConfig()),
+                       (OTHER.learning, LearningConfig(update_every=None))):  # fmt: skip
+        for field in fields(got):
+            assert getattr(got, field.name) != getattr(usual, field.name), field.name
+
+
+@pytest.mark.parametrize("config", [OTHER, Config(), *(defaults(task) for task in TASKS)])
+def test_a_config_survives_toml(config, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    assert load_config(path) == config
+
+
+def test_what_a_file_leaves_out_keeps_the_defaults_of_its_task_and_rule():
+    got = from_toml('task = "digits"\nseed = 5\n[learning]\nrule = "bptt"\nepochs = 2\n')
+    usual = defaults("digits", "bptt")
+    assert got == replace(usual, seed=5, learning=replace(usual.learning, epochs=2))
+    assert got.learning.update_every is None
+
+
+REFUSED = [
+    ("sed = 1", "there is no setting sed, expected one of task, data, seed"),
+    ("[learning]\nlr = 1", "there is no setting learning.lr, expected one of rule, signal"),
+    ("seed = 1.5", "seed must be a whole number, got 1.5"),
+    ("seed = true", "seed must be a whole number, got True"),
+    ("seed = -1", "seed must be at least 0 and finite, got -1"),
+    ("task = 3", "task must be text, got 3"),
+    ('task = "digit"', "task must be one of digits, .*, got 'digit'"),
+    ("network = 3", "network must be a table, got 3"),
+    ("learning = 3", "learning must be a table, got 3"),
+    ('[network]\nhidden = "8"', "network.hidden must be a list of whole numbers, got '8'"),
+    ("[network]\nhidden = [8, 0.5]", r"network.hidden\[1\] must be a whole number, got 0.5"),
+    ("[network]\nhidden = []", r"network.hidden must be one or more sizes .* got \(\)"),
+    ("[network]\nautapses = 1", "network.autapses must be true or false, got 1"),
+    ('[network]\ntau_mem = "a"', "network.tau_mem must be a number or \"none\", got 'a'"),
+    ("[network]\ntau_mem = 0", "network.tau_mem must be a positive number, got 0.0"),
+    ("[network]\ntau_mem = nan", "network.tau_mem must be a positive number, got nan"),
+    (
+        "[network]\nrecurrent_gain = nan",
+        "recurrent_gain must be at least 0 and finite, got nan",
+    ),
+    ('[network]\nneuron = "lif"', "network.neuron must be one of LIF, .*, got 'lif'"),
+    ('[network]\nsurrogate = "x"', "network.surrogate must be one of SuperSpike, .*, got 'x'"),
+    ('[learning]\nrule = "x"', "learning.rule must be one of bptt, .*, got 'x'"),
+    ("[learning]\nrule = 1", "learning.rule must be text, got 1"),
+    ('[learning]\nsignal = "x"', "learning.signal must be one of symmetric, .*, got 'x'"),
+    ("[learning]\nupdate_every = 0", "learning.update_every must be at least 1 and finite, got 0"),
+    ("[learning]\nbatch = 0", "learning.batch must be at least 1 and finite, got 0"),
+    ("[learning]\nlearning_rate = inf", "learning.learning_rate must be a positive number"),
+    ('data = "x"', "digits reads no data folder, got x. Leave data out"),
+    ("seed = ", "is no valid TOML"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED)
+def test_a_bad_setting_is_refused_by_name(text, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        from_toml(text, "my.toml")
+    assert str(caught.value).startswith("my.toml")
+
+
+def test_a_missing_or_unreadable_file_is_named(tmp_path):
+    with pytest.raises(UsageError, match="There is no configuration file"):
+        load_config(tmp_path / "none.toml")
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_config(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b"seed = \xff")
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_config(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize("rule", [made.__name__ for made in RULES])
+def test_defaults_fit_every_task_and_rule(rule):
+    for task in TASKS:
+        config = defaults(task, rule)
+        assert config.task == task and config.learning.rule == rule
+        assert build_rule(config).name == rule
+        assert build_rule(config).online or config.learning.update_every is None
+        build_network(config, Ends(5, 2, 1e-3))
+
+
+ENDS = Ends(5, 3, 2e-3)
+UNBUILDABLE = [
+    ({"tau_syn": 1e-2}, {}, "network.tau_syn must be left out for LIF, .* got 0.01"),
+    ({"neuron": "Tanh", "surrogate": "Arctan"}, {}, "network.surrogate must be left out for Tanh"),
+    ({"neuron": "Tanh", "surrogate_slope": 1.0}, {}, "network.surrogate.* left out for"),
+    ({"surrogate": "Boxcar", "surrogate_slope": 1.0}, {}, "surrogate_slope must be left out"),
+]
+
+
+@pytest.mark.parametrize(("network", "learning", "message"), UNBUILDABLE)
+def test_what_would_have_no_effect_is_refused(network, learning, message):
+    config = Config(network=NetworkConfig(**network), learning=LearningConfig(**learning))
+    with pytest.raises(UsageError, match=message):
+        build_network(config, ENDS)
+
+
+def test_feedback_is_refused_for_rules_without():
+    config = Config(learning=LearningConfig(rule="bptt", signal="random"))
+    with pytest.raises(UsageError, match="learning.signal must be symmetric for bptt"):
+        build_rule(config)
+
+
+def test_a_rule_that_cannot_serve_the_settings_says_so(tiny):
+    config = Config(learning=LearningConfig(rule="bptt", update_every=3))
+    with pytest.raises(UsageError, match="bptt is offline"):
+        build_learner(config, tiny)
+
+
+def test_the_network_is_the_one_described():
+    settings = NetworkConfig(
+        hidden=(4, 2), neuron="CubaLIF", tau_mem=0.03, tau_syn=0.01, tau_readout=0.04,
+        read_all=True, autapses=False, surrogate="Arctan", surrogate_slope=3.0,
+    )  # fmt: skip
+    net = build_network(Config(network=settings), ENDS)
+    assert [(layer.input.inputs, layer.input.outputs) for layer in net.layers] == [(5, 4), (4, 2)]
+    assert (net.readout.input.inputs, net.readout.input.outputs, net.dt) == (6, 3, 2e-3)
+    neuron = net.layers[1].neuron
+    assert float(neuron.tau_mem.value) == pytest.approx(0.03)
+    assert float(neuron.tau_syn.value) == pytest.approx(0.01)
+    assert neuron.surrogate == SURROGATES["Arctan"](slope=3.0)
+    assert float(net.readout.neuron.tau_mem.value) == pytest.approx(0.04)
+    assert not net.layers[0].autapses
+    assert net.frozen == ("*.neuron.*",)
+    learning = LearningConfig(learn_neurons=True)
+    assert build_network(Config(network=settings, learning=learning), ENDS).frozen == ()
+
+
+def test_a_task_without_its_data_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="braille reads its data from a folder. Give it with"):
+        build_task(Config("braille"))
+    with pytest.raises(UsageError, match=re.escape(f"no data folder {tmp_path / 'x'}")):
+        build_task(Config("braille", data=tmp_path / "x"))
