@@ -94,7 +94,9 @@ def assert_alive(net, rates):
 def difference(ours, theirs):
     """Largest difference of each parameter's gradient, relative to its largest entry."""
     names = jax.tree.leaves(theirs.names())
-    pairs = zip(names, jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)
+    pairs = list(zip(names, jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True))
+    nothing = [name for name, _, b in pairs if not jnp.any(b)]
+    assert not nothing, f"a comparison with zero shows nothing: {nothing}"
     return {n: float(jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(b))) for n, a, b in pairs}
 
 

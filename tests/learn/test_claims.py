@@ -41,17 +41,21 @@ RESETS = [
 STACKS = [
     (
         network(
-            *(NEURONS[n]() for n in names), recurrent=recurrent, readout=readout, all_layers=every
+            *(NEURONS[n]() for n in names),
+            recurrent=recurrent,
+            readout=readout,
+            all_layers=every,
+            gain=gain,
         ),
         "-".join(names) + f"-{recurrent}-{readout}-{every}",
     )
-    for names, recurrent, readout, every in (
-        (("lif", "cuba"), True, LEAKY, False),
-        (("alif", "tanh"), True, MEMORYLESS, True),
-        (("cuba_old", "li"), False, LEAKY, True),
-        (("tanh", "lif", "alif"), True, LEAKY, False),
-        (("cuba", "alif", "lif"), True, MEMORYLESS, False),
-        (("li", "tanh", "cuba_old"), False, LEAKY, True),
+    for names, recurrent, readout, every, gain in (
+        (("lif", "cuba"), True, LEAKY, False, 4.0),
+        (("alif", "tanh"), True, MEMORYLESS, True, 4.0),
+        (("cuba_old", "li"), False, LEAKY, True, 4.0),
+        (("tanh", "lif", "alif"), True, LEAKY, False, 5.0),
+        (("cuba", "alif", "lif"), True, MEMORYLESS, False, 4.0),
+        (("li", "tanh", "cuba_old"), False, LEAKY, True, 4.0),
     )
 ]
 NETWORKS = SINGLE + RESETS + STACKS

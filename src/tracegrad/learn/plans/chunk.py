@@ -148,7 +148,10 @@ def _forward(circuit: Circuit, state: State, data: Data) -> tuple[State, list[_S
     end, kept = jax.lax.scan(body, state, (data.xs, first, data.valid))
     outputs = kept[2]
     incoming = [data.xs, *outputs[:-2], circuit.read(list(outputs[:-1]))]
-    return end, [_Seen(*parts, data.valid) for parts in zip(incoming, *kept, end, strict=True)]
+    return end, [
+        _Seen(x, current, before, z, after, data.valid)
+        for x, current, before, z, after in zip(incoming, *kept, end, strict=True)
+    ]
 
 
 def _count(seen: _Seen) -> Float[Array, "batch n"]:
