@@ -8,7 +8,7 @@ from jax import random
 
 import tracegrad as tg
 from tracegrad.learn.paths import pull_back
-from tracegrad.learn.plans.plan import Data, Stream
+from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.planner import choose
 
 STEPS, BATCH, INPUTS, OUTPUTS = 25, 2, 4, 2
@@ -69,7 +69,7 @@ def block(net, rule, loss=None, data=None, plan=None, stream=None, feedback=None
     def compute(net, data, stream, feedback):
         circuit = net.discretise()
         batch = data.xs.shape[1]
-        stream = stream or Stream(circuit.rest(batch), plan.init(circuit, batch))
+        stream = stream or plan.rest(circuit, batch, random.key(0))
         outcome = plan.block(circuit, feedback, stream, data)
         return outcome._replace(gradient=pull_back(net, outcome.gradient))
 

@@ -14,6 +14,7 @@ from jax import lax
 
 from tracegrad.learn.loss import Loss
 from tracegrad.model import LI, Network
+from tracegrad.model.neuron import CURRENT, ports
 
 
 class Cut(NamedTuple):
@@ -29,16 +30,25 @@ STRICT, IMPLICIT = Cut(True, True), Cut(False, False)
 
 def _layer(stage, cut, before, x):
     """One step of a layer with the dropped edges cut."""
-    current = x @ stage.weight.T
-    if stage.bias is not None:
-        current = current + stage.bias[None]
-    if stage.recurrent is not None:
-        still = lax.stop_gradient(before.z)
-        current = current + still @ stage.recurrent.T
-        if cut.self_weight:  # the diagonal once more, with and without its gradient
-            diagonal = jnp.diagonal(stage.recurrent)[None]
-            current = current + lax.stop_gradient(diagonal) * (before.z - still)
-    return stage.cell(stage.coefficients, before, current)
+    still = lax.stop_gradient(before.z)
+    currents = _currents(stage, x, still)
+    if stage.recurrent is not None and cut.self_weight:
+        for port, weight in stage.recurrent.items():  # the diagonal once more, for its gradient
+            diagonal = lax.stop_gradient(jnp.diagonal(weight))[None]
+            currents[port] = currents[port] + diagonal * (before.z - still)
+    return stage.cell(stage.coefficients, before, currents)
+
+
+def _currents(stage, x, z):
+    """Every port's current, written out."""
+    total = {port: jnp.zeros_like(z) for port in ports(stage.neuron)}
+    for port, weight in stage.weight.items():
+        total[port] = total[port] + x @ weight.T
+    for port, bias in (stage.bias or {}).items():
+        total[port] = total[port] + bias[None]
+    for port, weight in (stage.recurrent or {}).items():
+        total[port] = total[port] + z @ weight.T
+    return total
 
 
 def _prepared(network, cut):
@@ -71,16 +81,12 @@ def _credit(network, cut, index, seen, error):
         for stage, before in zip(
             circuit.stages[index + 1 : -1], states[index + 1 : -1], strict=True
         ):
-            current = out[-1] @ stage.weight.T
-            if stage.bias is not None:
-                current = current + stage.bias[None]
-            if stage.recurrent is not None:
-                current = current + before.z @ stage.recurrent.T
+            current = _currents(stage, out[-1], before.z)
             out.append(stage.cell(stage.coefficients, before, current).z)
         readout = circuit.stages[-1]
-        y = _read(network, out) @ readout.weight.T
+        y = _read(network, out) @ readout.matrix.T
         if not (cut.kappa and isinstance(network.readout.neuron, LI)):
-            y = readout.cell(readout.coefficients, states[-1], y).z
+            y = readout.cell(readout.coefficients, states[-1], {CURRENT: y}).z
         return jnp.sum(error * y)
 
     return jax.grad(heard)(outputs[index])
@@ -140,10 +146,7 @@ def _readout_loss(network, seen, ys, scale, step_loss):
 
     def body(before, now):
         x, target, w = now
-        current = x @ stage.weight.T
-        if stage.bias is not None:
-            current = current + stage.bias[None]
-        after = stage.cell(stage.coefficients, before, current)
+        after = stage.cell(stage.coefficients, before, _currents(stage, x, before.z))
         return after, step_loss(after.z, target, w)
 
     xs = seen[0][-1]
@@ -165,11 +168,8 @@ def direct(network: Network, cut: Cut, loss: Loss, xs, ys, weight):
         def body(states, now):
             x, target, w = now
             layer = _layer(hidden, cut, states[0], x)
-            y = readout.cell(
-                readout.coefficients,
-                states[1],
-                layer.z @ readout.weight.T + (0.0 if readout.bias is None else readout.bias[None]),
-            )
+            current = _currents(readout, layer.z, states[1].z)
+            y = readout.cell(readout.coefficients, states[1], current)
             return (layer, y), (jnp.sum(w * loss.at_step(y.z, target)), layer.z)
 
         scale = weight / xs.shape[1]

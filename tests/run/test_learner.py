@@ -138,8 +138,8 @@ def test_chunk_carries_the_trace_over_block_boundaries():
         cut = [jax.tree.map(lambda a, s=s: a[s], data) for s in (slice(0, 10), slice(10, None))]
         first = claims.block(net, rule, data=cut[0], plan=plan)
         circuit = net.discretise()
-        memory = first.stream.memory if carry else plan.init(circuit, claims.BATCH)
-        stream = Stream(first.stream.state, memory)
+        memory = first.stream.memory if carry else plan.init(circuit, claims.BATCH, random.key(0))
+        stream = Stream(first.stream.state, memory, ())
         second = claims.block(net, rule, data=cut[1], plan=plan, stream=stream)
         return jax.tree.map(jnp.add, first.gradient, second.gradient)
 

@@ -4,13 +4,20 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, Taps
-from tracegrad.learn.influence import AbstractInfluence, Cotangents, Sources, forcing, presynaptic
+from tracegrad.learn.influence import (
+    AbstractInfluence,
+    Cotangents,
+    Sources,
+    forcing,
+    presynaptic,
+    widths,
+)
 from tracegrad.learn.local import Local
 from tracegrad.model.network import Circuit, Moment
-from tracegrad.model.stage import Stage
+from tracegrad.model.stage import Ports, Stage
 
 Columns = tuple[Sources, ...]  # one entry per stage a weight can belong to
 
@@ -37,7 +44,9 @@ class Full(AbstractInfluence):
         """Nothing is dropped."""
         return circuit
 
-    def init(self, circuit: Circuit, taps: Taps, batch: int) -> tuple[Reach, ...]:
+    def init(
+        self, circuit: Circuit, taps: Taps, batch: int, key: PRNGKeyArray
+    ) -> tuple[Reach, ...]:
         """All influence zero."""
         reaches = []
         for index, stage in enumerate(circuit.stages):
@@ -94,15 +103,7 @@ def _total(parts: list[Any]) -> Any:
 
 
 def _zeros(source: Stage, n: int, batch: int) -> Sources:
-    def zeros(width: int) -> Array:
-        return jnp.zeros((batch, n, source.size, width), source.weight.dtype)
-
-    return Sources(
-        zeros(source.weight.shape[1]),
-        None if source.recurrent is None else zeros(source.size),
-        None if source.bias is None else zeros(1),
-        {name: zeros(1) for name in source.coefficients},
-    )
+    return widths(source, lambda w: jnp.zeros((batch, n, source.size, w), source.dtype))
 
 
 def _below(circuit: Circuit, outputs: list[Columns], index: int) -> list[Columns]:
@@ -114,9 +115,13 @@ def _below(circuit: Circuit, outputs: list[Columns], index: int) -> list[Columns
     return [outputs[-1]]
 
 
-def _mix(weight: Float[Array, "n m"], columns: Columns) -> Columns:
-    """Carry influence through a connection."""
-    return jax.tree.map(lambda g: jnp.einsum("nm,bmsw->bnsw", weight, g), columns)
+def _mix(weights: Ports, columns: Columns) -> dict[str, Columns]:
+    """Carry influence through a connection, into each port."""
+
+    def into(weight: Float[Array, "n m"]) -> Columns:
+        return jax.tree.map(lambda g: jnp.einsum("nm,bmsw->bnsw", weight, g), columns)
+
+    return {port: into(weight) for port, weight in weights.items()}
 
 
 def _scale(values: Float[Array, "batch n"], columns: Columns) -> Columns:
@@ -135,14 +140,18 @@ def _place(added: Sources, columns: Columns, index: int) -> Columns:
 
 
 def _push_stage(
-    old: Reach, here: Local, coupled: list[Columns], seen: Sources, index: int
+    old: Reach, here: Local, coupled: list[dict[str, Columns]], seen: Sources, index: int
 ) -> Reach:
     nothing = {c: jnp.zeros_like(value) for c, value in here.direct.items()}
     rows = {}
     for row in here.own:
         parts = [_scale(here.own[row][col], old.rows[col]) for col in old.rows]
         parts.append(_scale(here.echo[row], old.output))
-        parts.extend(_scale(here.drive[row], columns) for columns in coupled)
+        parts.extend(
+            _scale(here.drive[row][port], columns)
+            for mixed in coupled
+            for port, columns in mixed.items()
+        )
         added = forcing(here, row, here.echo, nothing, seen)
         rows[row] = _place(added, _total(parts), index)
     output = _total([_scale(here.emit[row], rows[row]) for row in rows])
@@ -154,7 +163,7 @@ def _place_direct(direct: dict[str, Array], columns: Columns, index: int) -> Col
     """Add the direct dependence of outputs on the coefficients of their own neuron."""
     own = columns[index]
     placed = _place(
-        Sources(None, None, None, direct), (Sources(None, None, None, own.coefficients),), 0
+        Sources({}, None, None, direct), (Sources({}, None, None, own.coefficients),), 0
     )[0]
     return (
         *columns[:index],

@@ -5,34 +5,38 @@ cotangent. Its memory has the batch as the first axis of every array.
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, Taps
 from tracegrad.learn.local import Local, Rows
 from tracegrad.model.network import Circuit, Moment
 from tracegrad.model.parameter import setting
-from tracegrad.model.stage import Stage
+from tracegrad.model.stage import Ports, Stage
 
 Cotangents = tuple[dict[str, Float[Array, "batch _"]], ...]  # each stage has its own size
 
 
 class Sources(NamedTuple):
-    """One value for each thing a stage learns; width 1 for a bias and for coefficients."""
+    """One value for each thing a stage learns; width 1 for a bias and for coefficients.
 
-    weight: Any
-    recurrent: Any
-    bias: Any
+    Weights and bias have one value for each port.
+    """
+
+    weight: dict[str, Any]
+    recurrent: dict[str, Any] | None
+    bias: dict[str, Any] | None
     coefficients: dict[str, Any]
 
     def as_gradient(self, stage: Stage) -> Stage:
         """Gradient in the shape of a stage, from arrays of shape (n, width)."""
         flat = {name: value[..., 0] for name, value in self.coefficients.items()}
-        bias = None if self.bias is None else self.bias[..., 0]
+        bias = None if self.bias is None else {k: value[..., 0] for k, value in self.bias.items()}
         return Stage(self.weight, self.recurrent, bias, flat, stage.neuron)
 
 
@@ -44,8 +48,8 @@ class AbstractInfluence(eqx.Module):
         """The circuit with the derivatives this influence drops detached; values unchanged."""
 
     @abstractmethod
-    def init(self, circuit: Circuit, taps: Taps, batch: int) -> Any:
-        """No influence yet."""
+    def init(self, circuit: Circuit, taps: Taps, batch: int, key: PRNGKeyArray) -> Any:
+        """No influence yet; `key` is for random influences, and every stream has its own."""
 
     @abstractmethod
     def push(
@@ -87,7 +91,9 @@ class Block(AbstractInfluence):
         """Detach the resets unless they are kept."""
         return circuit if self.reset else circuit.detach_reset()
 
-    def init(self, circuit: Circuit, taps: Taps, batch: int) -> tuple[Trace, ...]:
+    def init(
+        self, circuit: Circuit, taps: Taps, batch: int, key: PRNGKeyArray
+    ) -> tuple[Trace, ...]:
         """All traces zero."""
         return tuple(
             _no_trace(stage, taps if index < len(circuit.hidden) else {}, batch)
@@ -110,17 +116,18 @@ class Block(AbstractInfluence):
             )
         )
 
-    def own_weight(self, stage: Stage) -> Float[Array, " n"]:
-        """The self-weight $V_{jj}$ as far as it is kept."""
+    def own_weight(self, stage: Stage) -> Ports:
+        """The self-weight $V_{jj}$ of each port, (n,), as far as it is kept."""
         if stage.recurrent is None or not self.self_weight:
-            return jnp.zeros(stage.size, stage.weight.dtype)
-        return jnp.diagonal(stage.recurrent)
+            return {}
+        return {port: jnp.diagonal(weight) for port, weight in stage.recurrent.items()}
 
     def _push_stage(
         self, stage: Stage, taps: Taps, trace: Trace, here: Local, moment: Moment, index: int
     ) -> Trace:
-        self_weight = self.own_weight(stage)[None]
-        echo = {row: here.echo[row] + here.drive[row] * self_weight for row in here.echo}
+        echo = dict(here.echo)
+        for port, self_weight in self.own_weight(stage).items():
+            echo = {row: e + here.drive[row][port] * self_weight[None] for row, e in echo.items()}
         seen = presynaptic(stage, moment, index)
         rows = {}
         for row in here.own:
@@ -155,14 +162,9 @@ class Block(AbstractInfluence):
 
 def _no_trace(stage: Stage, taps: Taps, batch: int) -> Trace:
     def zeros(width: int) -> Array:
-        return jnp.zeros((batch, stage.size, width), stage.weight.dtype)
+        return jnp.zeros((batch, stage.size, width), stage.dtype)
 
-    empty = Sources(
-        zeros(stage.weight.shape[1]),
-        None if stage.recurrent is None else zeros(stage.size),
-        None if stage.bias is None else zeros(1),
-        {name: zeros(1) for name in stage.coefficients},
-    )
+    empty = widths(stage, zeros)
     rows = stage.rest(batch).s
     flat = zeros(1)[..., 0]
     return Trace(
@@ -173,22 +175,38 @@ def _no_trace(stage: Stage, taps: Taps, batch: int) -> Trace:
     )
 
 
+def widths(stage: Stage, make: Callable[[int], Any]) -> Sources:
+    """`make(width)` for each thing a stage learns."""
+    return Sources(
+        {port: make(stage.lines) for port in stage.weight},
+        None if stage.recurrent is None else {port: make(stage.size) for port in stage.recurrent},
+        None if stage.bias is None else {port: make(1) for port in stage.bias},
+        {name: make(1) for name in stage.coefficients},
+    )
+
+
 def presynaptic(stage: Stage, moment: Moment, index: int) -> Sources:
     """What each synapse of a stage sees at a step, (batch, width); a bias sees 1."""
     x, z = moment.incoming[index], moment.before[index].z
     return Sources(
-        x,
-        None if stage.recurrent is None else z,
-        None if stage.bias is None else jnp.ones_like(x[:, :1]),
+        {port: x for port in stage.weight},
+        None if stage.recurrent is None else {port: z for port in stage.recurrent},
+        None if stage.bias is None else {port: jnp.ones_like(x[:, :1]) for port in stage.bias},
         {},
     )
 
 
 def forcing(here: Local, row: str, echo: Rows, direct: Rows, seen: Sources) -> Sources:
     """What this step itself adds to one row's trace: drive times presynaptic activity."""
-    added = jax.tree.map(lambda x: here.drive[row][..., None] * x[:, None, :], seen)
+
+    def driven(part: dict[str, Array] | None) -> dict[str, Array] | None:
+        if part is None:
+            return None
+        drive = here.drive[row]
+        return {port: drive[port][..., None] * x[:, None, :] for port, x in part.items()}
+
     own = {c: (here.shift[c][row] + echo[row] * direct[c])[..., None] for c in here.shift}
-    return added._replace(coefficients=own)
+    return Sources(driven(seen.weight) or {}, driven(seen.recurrent), driven(seen.bias), own)
 
 
 def eligibility(trace: Trace) -> Sources:

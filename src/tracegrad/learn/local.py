@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Float
 
-from tracegrad.model.stage import Stage, StageState
+from tracegrad.model.neuron import seen_current
+from tracegrad.model.stage import Ports, Stage, StageState
 
 Rows = dict[str, Float[Array, "..."]]
 
@@ -13,11 +14,13 @@ Rows = dict[str, Float[Array, "..."]]
 class Local(NamedTuple):
     r"""Derivatives of one stage at one step; every array is (batch, n), rows are state names.
 
+    A port is one of a neuron's currents; most neurons have one.
+
     | name | what |
     | --- | --- |
     | `own[row][col]` | $\partial s'_{row}/\partial s_{col}$, a neuron's memory of itself |
     | `echo[row]` | $\partial s'_{row}/\partial z$, what its own last output does (reset, ...) |
-    | `drive[row]` | $\partial s'_{row}/\partial I$, what a synapse does |
+    | `drive[row][port]` | $\partial s'_{row}/\partial I_{port}$, what a synapse does |
     | `shift[c][row]` | $\partial s'_{row}/\partial c$ of a coefficient |
     | `emit[row]` | $\partial z'/\partial s'_{row}$, the surrogate derivative |
     | `direct[c]` | $\partial z'/\partial c$ at fixed $s'$ |
@@ -25,29 +28,28 @@ class Local(NamedTuple):
 
     own: dict[str, Rows]
     echo: Rows
-    drive: Rows
+    drive: dict[str, Rows]
     shift: dict[str, Rows]
     emit: Rows
     direct: Rows
 
     @property
-    def gain(self) -> Float[Array, "batch n"]:
-        r"""$\partial z'/\partial I$, how a current reaches the output within the step."""
-        return sum_rows(self.emit, self.drive)
+    def gain(self) -> Rows:
+        r"""$\partial z'/\partial I_{port}$, how a current reaches the output within the step."""
+        gain: Rows = {}
+        for row, drive in self.drive.items():
+            for port, d in drive.items():
+                part = self.emit[row] * d
+                gain[port] = gain[port] + part if port in gain else part
+        return gain
 
 
-def sum_rows(left: Rows, right: Rows) -> Float[Array, "batch n"]:
-    """Inner product over the states of a neuron."""
-    products = [left[row] * right[row] for row in left]
-    return sum(products[1:], start=products[0])
-
-
-def local(stage: Stage, before: StageState, current: Float[Array, "batch n"]) -> Local:
+def local(stage: Stage, before: StageState, current: Ports) -> Local:
     """Local derivatives of a stage at one step; O(batch n k^2) time and memory, k states."""
 
-    def one(c: Rows, before: StageState, current: Array) -> Local:
-        def step(c: Rows, s: Rows, z: Array, current: Array) -> Rows:
-            return stage.neuron.step(c, s, z, current)
+    def one(c: Rows, before: StageState, current: Ports) -> Local:
+        def step(c: Rows, s: Rows, z: Array, current: Ports) -> Rows:
+            return stage.neuron.step(c, s, z, seen_current(stage.neuron, current))
 
         inputs = (c, before.s, before.z, current)
         jacobian = jax.jacfwd(step, argnums=(0, 1, 2, 3))(*inputs)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from tracegrad.learn.plans.plan import AbstractPlan, Data, Stream
+from tracegrad.learn.plans.plan import AbstractPlan, Data
 from tracegrad.model.network import Circuit, Network
 from tracegrad.model.surrogate import AbstractSurrogate
 
@@ -59,12 +59,12 @@ def require_paths(network: Network, plan: AbstractPlan) -> None:
 def _probe(network: Network, plan: AbstractPlan) -> Network:
     """Gradient on random input, target and weights."""
     circuit = network.discretise()
-    inputs, outputs = circuit.stages[0].weight.shape[1], circuit.stages[-1].size
-    dtype = circuit.stages[0].weight.dtype
-    keys = jax.random.split(jax.random.key(1), 3)
+    inputs, outputs = circuit.stages[0].lines, circuit.stages[-1].size
+    dtype = circuit.stages[0].dtype
+    keys = jax.random.split(jax.random.key(1), 4)
     xs = 3.0 * jax.random.normal(keys[0], (_STEPS, _BATCH, inputs), dtype)
     ys = jax.random.normal(keys[1], (_STEPS, _BATCH, outputs), dtype)
     data = Data(xs, ys, jnp.ones((_STEPS, _BATCH), dtype), None)
-    stream = Stream(circuit.rest(_BATCH), plan.init(circuit, _BATCH))
+    stream = plan.rest(circuit, _BATCH, keys[3])
     feedback = plan.rule.signal.init(network, keys[2])
     return pull_back(network, plan.block(circuit, feedback, stream, data).gradient)

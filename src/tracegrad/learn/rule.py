@@ -1,32 +1,56 @@
 """Rule: a composition of influence, filter and signal."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tracegrad.learn.filter import AbstractFilter
+from tracegrad.learn.graph import Graph
 from tracegrad.learn.influence import AbstractInfluence
 from tracegrad.learn.signal import AbstractSignal
 from tracegrad.model.network import Network
+
+Need = Callable[[Network], None]
 
 
 class Rule(NamedTuple):
     """A learning rule: what is kept, what it is filtered with, and how the loss is made known.
 
-    `influence=None` keeps the whole graph of a block instead of an influence: backpropagation
-    through time, the offline reference, to which filter and signal do not apply.
+    A `Graph` in place of an influence keeps the graph of a block: backpropagation through time,
+    the offline reference, to which filter and signal do not apply. `needs` refuse a network that
+    the rule cannot serve.
     """
 
     name: str
     summary: str
-    influence: AbstractInfluence | None
+    influence: AbstractInfluence | Graph
     filter: AbstractFilter
     signal: AbstractSignal
+    needs: tuple[Need, ...] = ()
 
     @property
     def online(self) -> bool:
         """Whether the rule can learn from one step of a stream."""
-        return self.influence is not None
+        return isinstance(self.influence, AbstractInfluence)
 
     def check(self, network: Network) -> None:
         """Refuse a network the rule cannot serve, with the reason and the way out."""
+        for need in self.needs:
+            need(network)
         self.filter.check(network)
         self.signal.check(network)
+
+    def check_schedule(self, update_every: int | None) -> None:
+        """Refuse a schedule the rule cannot keep: an offline rule needs its whole window."""
+        if update_every is None or not isinstance(self.influence, Graph):
+            return
+        window = self.influence.window
+        if window is None:
+            raise ValueError(
+                f"{self.name} is offline and updates once per sequence, got update_every="
+                f"{update_every}. Leave it None, or choose an online rule."
+            )
+        if update_every % window:
+            raise ValueError(
+                f"{self.name} updates after whole windows of {window} steps, got update_every="
+                f"{update_every}. Make it a multiple, or leave it None."
+            )

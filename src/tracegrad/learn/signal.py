@@ -1,23 +1,50 @@
 """Signals: how a hidden neuron learns of the loss, the third factor."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Num, PRNGKeyArray
 
-from tracegrad.model.network import Circuit, Network
+from tracegrad.learn.local import Rows
+from tracegrad.learn.loss import Loss, loss_and_error
+from tracegrad.model.network import Circuit, Moment, Network
+from tracegrad.model.neuron import CURRENT
 from tracegrad.model.parameter import setting
 
 Feedback = tuple[Float[Array, "_ o"], ...]  # each layer has its own size
-Currents = tuple[Float[Array, "batch _"], ...]
+Signals = tuple[Float[Array, "batch _"], ...]
+
+
+class Heard(NamedTuple):
+    r"""What a signal may use at one step.
+
+    `error` is $\partial L^t/\partial y$ as the filter passes it on, `gains` are the hidden
+    layers' $\partial z/\partial I$ by port; `weight` is the loss weight of the step.
+    """
+
+    moment: Moment
+    gains: tuple[Rows, ...]
+    error: Float[Array, "batch o"]
+    target: Num[Array, "batch *o"]
+    weight: Float[Array, " batch"]
+    loss: Loss
+
+    def error_of(self, y: Float[Array, "batch o"]) -> Float[Array, "batch o"]:
+        """The error that another readout `y` of the same target would make."""
+        return loss_and_error(self.loss, y, self.target, self.weight)[1]
 
 
 class AbstractSignal(eqx.Module):
-    r"""Turns the readout's error $\delta$ into a signal $L_j$ for every hidden neuron."""
+    r"""Turns the readout's error $\delta$ into a signal $L_j$ for every hidden neuron.
+
+    A signal that remembers carries a memory from step to step, with the batch as the first axis of
+    every array; the others carry `()` and can be asked for all steps of a block at once.
+    """
 
     adapts: ClassVar[bool]  # whether the feedback itself learns
+    remembers: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, network: Network) -> None:
@@ -27,21 +54,22 @@ class AbstractSignal(eqx.Module):
     def init(self, network: Network, key: PRNGKeyArray) -> Feedback:
         """Feedback weights, one matrix (n, o) per hidden layer, or none."""
 
-    @abstractmethod
-    def __call__(
-        self,
-        circuit: Circuit,
-        feedback: Feedback,
-        gains: Currents,
-        error: Float[Array, "batch o"],
-    ) -> Currents:
-        r"""Signal of every hidden layer; `gains` are their $\partial z/\partial I$."""
+    def rest(self, circuit: Circuit, batch: int) -> Any:
+        """The memory at the start of a stream."""
+        return ()
 
     @abstractmethod
+    def __call__(
+        self, circuit: Circuit, feedback: Feedback, heard: Heard, memory: Any
+    ) -> tuple[Signals, Any]:
+        """Signal of every hidden layer, and the memory one step on."""
+
     def learn(
-        self, circuit: Circuit, feedback: Feedback, gradient: Circuit
-    ) -> tuple[Circuit, Feedback]:
-        """The gradient with what this signal adds to it, and the gradient of the feedback."""
+        self, circuit: Circuit, feedback: Feedback, gradient: Circuit, memory: Any
+    ) -> tuple[Circuit, Feedback, Any]:
+        """At the end of a block: the gradient with what this signal adds to it, the gradient of
+        the feedback, and the memory for the next block."""
+        return gradient, (), memory
 
 
 class Symmetric(AbstractSignal):
@@ -63,25 +91,21 @@ class Symmetric(AbstractSignal):
         return ()
 
     def __call__(
-        self, circuit: Circuit, feedback: Feedback, gains: Currents, error: Array
-    ) -> Currents:
+        self, circuit: Circuit, feedback: Feedback, heard: Heard, memory: Any
+    ) -> tuple[Signals, Any]:
         """Equation (1)."""
-        direct = circuit.split(error @ circuit.stages[-1].weight)
+        direct = circuit.split(heard.error @ circuit.stages[-1].matrix)
         signals: list[Array] = []
         for index in reversed(range(len(circuit.hidden))):
             signal = direct[index]
             if signals:
-                above = (signals[0] * gains[index + 1]) @ circuit.stages[index + 1].weight
-                signal = above if signal is None else signal + above
+                gains, weights = heard.gains[index + 1], circuit.stages[index + 1].weight
+                for port, weight in weights.items():
+                    above = (signals[0] * gains[port]) @ weight
+                    signal = above if signal is None else signal + above
             assert signal is not None  # the last layer is always read
             signals.insert(0, signal)
-        return tuple(signals)
-
-    def learn(
-        self, circuit: Circuit, feedback: Feedback, gradient: Circuit
-    ) -> tuple[Circuit, Feedback]:
-        """Adds nothing."""
-        return gradient, ()
+        return tuple(signals), memory
 
 
 def _draw(network: Network, key: PRNGKeyArray) -> Feedback:
@@ -108,16 +132,10 @@ class Random(AbstractSignal):
         return _draw(network, key)
 
     def __call__(
-        self, circuit: Circuit, feedback: Feedback, gains: Currents, error: Array
-    ) -> Currents:
+        self, circuit: Circuit, feedback: Feedback, heard: Heard, memory: Any
+    ) -> tuple[Signals, Any]:
         """See the class."""
-        return tuple(error @ matrix.T for matrix in feedback)
-
-    def learn(
-        self, circuit: Circuit, feedback: Feedback, gradient: Circuit
-    ) -> tuple[Circuit, Feedback]:
-        """Adds nothing: the feedback stays as it was drawn."""
-        return gradient, ()
+        return tuple(heard.error @ matrix.T for matrix in feedback), memory
 
 
 class Adaptive(AbstractSignal):
@@ -144,23 +162,24 @@ class Adaptive(AbstractSignal):
         return _draw(network, key)
 
     def __call__(
-        self, circuit: Circuit, feedback: Feedback, gains: Currents, error: Array
-    ) -> Currents:
+        self, circuit: Circuit, feedback: Feedback, heard: Heard, memory: Any
+    ) -> tuple[Signals, Any]:
         """As random feedback."""
-        return tuple(error @ matrix.T for matrix in feedback)
+        return tuple(heard.error @ matrix.T for matrix in feedback), memory
 
     def learn(
-        self, circuit: Circuit, feedback: Feedback, gradient: Circuit
-    ) -> tuple[Circuit, Feedback]:
+        self, circuit: Circuit, feedback: Feedback, gradient: Circuit, memory: Any
+    ) -> tuple[Circuit, Feedback, Any]:
         """Equation (1)."""
-        parts = circuit.split(gradient.stages[-1].weight)
+        parts = circuit.split(gradient.stages[-1].matrix)
         followed = tuple(
             part.T + self.weight_decay * matrix
             for part, matrix in zip(parts, feedback, strict=True)
             if part is not None
         )
-        weight = gradient.stages[-1].weight + self.weight_decay * circuit.stages[-1].weight
-        return eqx.tree_at(lambda c: c.stages[-1].weight, gradient, weight), followed
+        weight = gradient.stages[-1].matrix + self.weight_decay * circuit.stages[-1].matrix
+        changed = eqx.tree_at(lambda c: c.stages[-1].weight, gradient, {CURRENT: weight})
+        return changed, followed, memory
 
 
 class ThroughReadout(AbstractSignal):
@@ -176,13 +195,7 @@ class ThroughReadout(AbstractSignal):
         return ()
 
     def __call__(
-        self, circuit: Circuit, feedback: Feedback, gains: Currents, error: Array
-    ) -> Currents:
+        self, circuit: Circuit, feedback: Feedback, heard: Heard, memory: Any
+    ) -> tuple[Signals, Any]:
         """Nothing."""
-        return ()
-
-    def learn(
-        self, circuit: Circuit, feedback: Feedback, gradient: Circuit
-    ) -> tuple[Circuit, Feedback]:
-        """Adds nothing."""
-        return gradient, ()
+        return (), memory

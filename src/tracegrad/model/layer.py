@@ -9,20 +9,40 @@ from tracegrad.model.li import LI
 from tracegrad.model.memoryless import Memoryless
 from tracegrad.model.neuron import AbstractNeuron
 from tracegrad.model.parameter import Positive, setting
-from tracegrad.model.stage import Stage
+from tracegrad.model.stage import Ports, Stage
 
 
 class Layer(eqx.Module):
     r"""Neurons driven by $I^t=Wx^t+b+Vz^{t-1}$; spikes reach the next layer in the same step.
 
     With `autapses=False` the diagonal of $V$ is held at zero. Every parameter learns unless it is
-    frozen in the `Learner`. Example: `Layer(Dense(64, 128), LIF(), recurrent=Dense(128, 128))`.
+    frozen in the `Learner`. A neuron with several ports has weights for each: a leading axis.
+    Example: `Layer(Dense(64, 128), LIF(), recurrent=Dense(128, 128))`.
     """
 
     input: Dense
     neuron: AbstractNeuron
-    recurrent: Dense | None = None
+    recurrent: Dense | None
     autapses: bool = setting(True)
+
+    def __init__(
+        self,
+        input: Dense,
+        neuron: AbstractNeuron,
+        recurrent: Dense | None = None,
+        autapses: bool = True,
+    ):
+        """Put neurons behind a connection; refuses shapes that do not fit."""
+        self.input = input.with_ports(len(neuron.feedforward_ports))
+        self.neuron, self.autapses, self.recurrent = neuron, autapses, None
+        if recurrent is None:
+            return
+        if not neuron.recurrent_ports:
+            raise ValueError(
+                f"{type(neuron).__name__} takes no recurrent current, got a recurrent connection. "
+                "Leave it out."
+            )
+        self.recurrent = recurrent.with_ports(len(neuron.recurrent_ports))
 
     def __check_init__(self):
         """Refuse shapes that do not fit."""
@@ -39,10 +59,16 @@ class Layer(eqx.Module):
 
     def discretise(self, dt: float) -> Stage:
         """Effective weights and one coefficient per neuron for a step of `dt` seconds."""
-        recurrent = None if self.recurrent is None else _drawn(self.recurrent)
-        if recurrent is not None and not self.autapses:
-            recurrent = recurrent * (1.0 - jnp.eye(self.input.outputs, dtype=recurrent.dtype))
-        n = self.input.outputs
+        n, kind = self.input.outputs, self.neuron
+        recurrent = None
+        if self.recurrent is not None:
+            recurrent = _by_port(kind.recurrent_ports, _drawn(self.recurrent), 2)
+            if not self.autapses:
+                recurrent = {
+                    port: weight * (1.0 - jnp.eye(n, dtype=weight.dtype))
+                    for port, weight in recurrent.items()
+                }
+        bias = self.input.bias
         c = self.neuron.coefficients(dt)
         wrong = {k: v.shape for k, v in c.items() if v.shape not in ((), (n,))}
         if wrong:
@@ -51,18 +77,25 @@ class Layer(eqx.Module):
                 f"got coefficients of shape {wrong} from {type(self.neuron).__name__}."
             )
         return Stage(
-            _drawn(self.input),
+            _by_port(kind.feedforward_ports, _drawn(self.input), 2),
             recurrent,
-            self.input.bias,
+            None if bias is None else _by_port(kind.feedforward_ports, bias, 1),
             {k: jnp.broadcast_to(v, (n,)) for k, v in c.items()},
             eqx.filter(self.neuron, eqx.is_array, inverse=True),
         )
 
 
-def _drawn(connection: Dense) -> Float[Array, "n m"]:
+def _drawn(connection: Dense) -> Float[Array, "*ports n m"]:
     if connection.weight is None:
         raise ValueError("The network has no weights yet: call network.init(key) first.")
     return connection.weight
+
+
+def _by_port(names: tuple[str, ...], array: Array, axes: int) -> Ports:
+    """One array of `axes` axes for each port; with a single port there is no leading axis."""
+    if array.ndim == axes:
+        return {names[0]: array}
+    return {name: array[index] for index, name in enumerate(names)}
 
 
 class Readout(eqx.Module):

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 from tracegrad.model.layer import Layer, Readout
 from tracegrad.model.neuron import check_neuron
 from tracegrad.model.parameter import setting
-from tracegrad.model.stage import Stage, StageState
+from tracegrad.model.stage import Ports, Stage, StageState
 
 State = tuple[StageState, ...]
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Moment(NamedTuple):
     """One time step as seen by a rule: for each stage what came in, the current, and the states."""
 
     incoming: tuple[Float[Array, "batch _"], ...]
-    current: tuple[Float[Array, "batch _"], ...]
+    current: tuple[Ports, ...]
     before: State
     after: State
 
@@ -67,13 +67,11 @@ class Circuit(eqx.Module):
         ends = [sum(s.size for s in self.hidden[: i + 1]) for i in range(len(self.hidden) - 1)]
         return list(jnp.split(readout, ends, axis=-1))
 
-    def step(
-        self, before: State, x: Float[Array, "batch m"], first: Float[Array, "batch n"]
-    ) -> Moment:
+    def step(self, before: State, x: Float[Array, "batch m"], first: Ports) -> Moment:
         """One step of the whole stack.
 
-        `first` is the first layer's feed-forward current; it does not depend on the state, so
-        callers compute it for many steps as one product.
+        `first` holds the first layer's feed-forward currents; they do not depend on the state, so
+        callers compute them for many steps as one product.
         """
         incoming, currents, after = [x], [], []
         for index, (stage, state) in enumerate(zip(self.stages, before, strict=True)):

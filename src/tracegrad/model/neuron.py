@@ -1,6 +1,7 @@
 """The contract of a neuron: written for ONE neuron, mapped by the library over layer and batch."""
 
 from abc import abstractmethod
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float
 from tracegrad.model.reset import AbstractReset
 
 Scalars = dict[str, Float[Array, "*shape"]]
+CURRENT = "current"  # the port of a neuron that has only one
 
 
 class AbstractNeuron(eqx.Module):
@@ -19,6 +21,10 @@ class AbstractNeuron(eqx.Module):
     with the coefficients $c$ computed once from the parameters and the time step. Because a neuron
     sees only itself, its Jacobian is a block of its own. Declare parameters with `parameter` or
     `positive` (they learn), choices with `setting`; use parameters in `coefficients` only.
+
+    A neuron with several currents (a gated cell, a dendrite beside a soma) names its ports: those
+    that the feed-forward connection drives, and those that the recurrent one drives. Its `current`
+    is then a dictionary of scalars by port, and each port has weights of its own.
 
     ```python
     class MyNeuron(tg.AbstractNeuron):
@@ -40,6 +46,8 @@ class AbstractNeuron(eqx.Module):
     ```
     """
 
+    feedforward_ports: ClassVar[tuple[str, ...]] = (CURRENT,)
+    recurrent_ports: ClassVar[tuple[str, ...]] = (CURRENT,)
     reset: eqx.AbstractVar[AbstractReset]
 
     @abstractmethod
@@ -51,14 +59,26 @@ class AbstractNeuron(eqx.Module):
         """State of one neuron at rest."""
 
     @abstractmethod
-    def step(
-        self, c: Scalars, s: Scalars, z: Float[Array, ""], current: Float[Array, ""]
-    ) -> Scalars:
-        """State after one step; `z` is the neuron's own output of the step before."""
+    def step(self, c: Scalars, s: Scalars, z: Float[Array, ""], current: Any) -> Scalars:
+        """State after one step; `z` is the neuron's own output of the step before.
+
+        `current` is a scalar, or for a neuron of several ports a dictionary of scalars.
+        """
 
     @abstractmethod
     def output(self, c: Scalars, s: Scalars) -> Float[Array, ""]:
         """Output (spike or rate) of a neuron in state `s`."""
+
+
+def ports(neuron: AbstractNeuron) -> tuple[str, ...]:
+    """The names of all currents of a neuron."""
+    return tuple(dict.fromkeys((*neuron.feedforward_ports, *neuron.recurrent_ports)))
+
+
+def seen_current(neuron: AbstractNeuron, currents: Scalars) -> Any:
+    """The currents as the neuron's `step` takes them: a scalar where there is one port."""
+    names = ports(neuron)
+    return currents[names[0]] if len(names) == 1 else currents
 
 
 def check_neuron(neuron: AbstractNeuron, dt: float) -> None:
@@ -78,8 +98,9 @@ def check_neuron(neuron: AbstractNeuron, dt: float) -> None:
     c = jax.tree.map(lambda a: a.reshape(-1)[0], neuron.coefficients(dt))
     s = neuron.init(c)
     zero = jax.tree.leaves(c)[0] * 0 if c else jax.numpy.zeros(())
+    current = seen_current(neuron, {port: zero for port in ports(neuron)})
     after, z = jax.eval_shape(
-        lambda c, s, i: (neuron.step(c, s, i, i), neuron.output(c, s)), c, s, zero
+        lambda c, s, z, i: (neuron.step(c, s, z, i), neuron.output(c, s)), c, s, zero, current
     )
     if set(after) != set(s):
         raise TypeError(

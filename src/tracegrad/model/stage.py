@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from tracegrad.model.neuron import AbstractNeuron
+from tracegrad.model.neuron import AbstractNeuron, ports, seen_current
 
 Rows = dict[str, Float[Array, "..."]]
+Ports = dict[str, Float[Array, "..."]]  # one entry for each current of a neuron
 
 
 class StageState(NamedTuple):
@@ -24,19 +25,34 @@ class Stage(eqx.Module):
 
     Its arrays are the quantities that traces are kept for; parameters that lie behind them (a time
     constant, a shared value, a masked autapse) get their gradient by the chain rule.
-    Shapes: `weight` (n, m), `recurrent` (n, n), `bias` (n,), each coefficient (n,).
+    Shapes, of each port: `weight` (n, m), `recurrent` (n, n), `bias` (n,); each coefficient (n,).
     """
 
-    weight: Float[Array, "n m"]
-    recurrent: Float[Array, "n n"] | None
-    bias: Float[Array, " n"] | None
+    weight: Ports
+    recurrent: Ports | None
+    bias: Ports | None
     coefficients: dict[str, Float[Array, " n"]]
     neuron: AbstractNeuron  # without arrays: its equations and settings only
 
     @property
     def size(self) -> int:
         """Number of neurons."""
-        return self.weight.shape[0]
+        return self.matrix.shape[0]
+
+    @property
+    def lines(self) -> int:
+        """Number of lines that come from below."""
+        return self.matrix.shape[1]
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The type of its numbers."""
+        return self.matrix.dtype
+
+    @property
+    def matrix(self) -> Float[Array, "n m"]:
+        """The weights of the first port; of a readout, which has one port, all of them."""
+        return next(iter(self.weight.values()))
 
     def detach_reset(self) -> "Stage":
         """The same stage, without the derivative of the reset."""
@@ -49,33 +65,39 @@ class Stage(eqx.Module):
             return self.neuron.init(c)
 
         s = jax.vmap(one)(self.coefficients) if self.coefficients else one({})
-        shape, dtype = (batch, self.size), self.weight.dtype
+        shape, dtype = (batch, self.size), self.dtype
         return StageState(
             {k: jnp.broadcast_to(v, shape).astype(dtype) for k, v in s.items()},
             jnp.zeros(shape, dtype),
         )
 
-    def feedforward(self, x: Float[Array, "*time m"]) -> Float[Array, "*time n"]:
-        """Current from the layer below: $W x + b$."""
-        current = x @ self.weight.T
-        return current if self.bias is None else current + self.bias[(None,) * (x.ndim - 1)]
+    def feedforward(self, x: Float[Array, "*time m"]) -> Ports:
+        """Currents from the layer below, $W x + b$, each (*time, n)."""
+        currents = {port: x @ weight.T for port, weight in self.weight.items()}
+        if self.bias is None:
+            return currents
+        axes = (None,) * (x.ndim - 1)
+        return {port: current + self.bias[port][axes] for port, current in currents.items()}
 
-    def current(
-        self, feedforward: Float[Array, "batch n"], z: Float[Array, "batch n"]
-    ) -> Float[Array, "batch n"]:
-        """Whole current: from below, and from the layer's own output of the step before."""
-        return feedforward if self.recurrent is None else feedforward + z @ self.recurrent.T
+    def current(self, feedforward: Ports, z: Float[Array, "batch n"]) -> Ports:
+        """Whole currents: from below, and from the layer's own output of the step before."""
+        recurrent = {} if self.recurrent is None else self.recurrent
+        total = {}
+        for port in ports(self.neuron):
+            parts = [feedforward[port]] if port in feedforward else []
+            parts += [z @ recurrent[port].T] if port in recurrent else []
+            total[port] = sum(parts[1:], start=parts[0]) if parts else jnp.zeros_like(z)
+        return total
 
-    def cell(
-        self, c: dict[str, Array], before: StageState, current: Float[Array, "batch n"]
-    ) -> StageState:
+    def cell(self, c: Rows, before: StageState, current: Ports) -> StageState:
         """Every neuron's step and output, for coefficients `c` given apart to differentiate them.
 
-        Each coefficient is shared by the batch, (n,), or one per sample, (batch, n).
+        Each coefficient is shared by the batch, (n,), or one per sample, (batch, n); each current
+        is (batch, n).
         """
 
-        def one(c: Rows, before: StageState, current: Array) -> StageState:
-            s = self.neuron.step(c, before.s, before.z, current)
+        def one(c: Rows, before: StageState, current: Ports) -> StageState:
+            s = self.neuron.step(c, before.s, before.z, seen_current(self.neuron, current))
             return StageState(s, self.neuron.output(c, s))
 
         per_sample = {name: 0 if value.ndim == 2 else None for name, value in c.items()}

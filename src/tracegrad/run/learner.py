@@ -20,7 +20,10 @@ T = TypeVar("T")
 
 
 class LearnerState(NamedTuple):
-    """All that a learner carries; `gradient` of `waiting` steps awaits the next update."""
+    """All that a learner carries; `gradient` of `waiting` steps awaits the next update.
+
+    `key` is for the next stream of a random rule.
+    """
 
     network: Network
     feedback: Feedback
@@ -28,6 +31,7 @@ class LearnerState(NamedTuple):
     stream: Stream
     gradient: tuple[Network, Feedback]
     waiting: Int[Array, ""]
+    key: PRNGKeyArray
 
 
 class Info(NamedTuple):
@@ -66,11 +70,7 @@ class Learner:
         """Compose a learner; refuses what the rule cannot serve and parameters it cannot reach."""
         if update_every is not None and update_every < 1:
             raise ValueError(f"update_every must be at least 1, or None, got {update_every}.")
-        if not rule.online and update_every is not None:
-            raise ValueError(
-                f"{rule.name} is offline and updates once per sequence, got update_every="
-                f"{update_every}. Leave it None, or choose an online rule."
-            )
+        rule.check_schedule(update_every)
         rule.check(network)
         self.network, self.rule, self.loss, self.optimiser = network, rule, loss, optimiser
         self.update_every = update_every
@@ -88,26 +88,28 @@ class Learner:
     def init(self, key: PRNGKeyArray, batch: int) -> LearnerState:
         """Fresh state for `batch` parallel streams: weights drawn, traces and states at zero."""
         weights, feedback_key = jax.random.split(key)
+        now, later = jax.random.split(jax.random.fold_in(key, 1))
         network = self.network.init(weights)
         feedback = self.rule.signal.init(network, feedback_key)
         state = LearnerState(
             network,
             feedback,
             self.optimiser.init(self._learned(network, feedback)),
-            self._rest(network, batch),
+            self._rest(network, batch, now),
             jax.tree.map(jnp.zeros_like, (network, feedback if self.rule.signal.adapts else ())),
             jnp.zeros((), jnp.int32),
+            later,
         )
         return _apart(state)
 
     def reset(self, state: LearnerState) -> LearnerState:
         """The same weights with states and traces at rest; gradient not yet used is kept."""
         batch = state.stream.state[0].z.shape[0]
-        return state._replace(stream=_apart(self._rest(state.network, batch)))
+        now, later = jax.random.split(state.key)
+        return state._replace(stream=_apart(self._rest(state.network, batch, now)), key=later)
 
-    def _rest(self, network: Network, batch: int) -> Stream:
-        circuit = network.discretise()
-        return Stream(circuit.rest(batch), self.plan(self.update_every).init(circuit, batch))
+    def _rest(self, network: Network, batch: int, key: PRNGKeyArray) -> Stream:
+        return self.plan(self.update_every).rest(network.discretise(), batch, key)
 
     def _step(
         self,
@@ -153,11 +155,11 @@ class Learner:
         """Whole sequences, one per sample: from rest, and nothing is carried over."""
         data = _data(xs, ys, weight, valid)
         plan = self.plan(self.update_every, carry=self.update_every is not None)
-        circuit = state.network.discretise()
-        rest = circuit.rest(xs.shape[1])
-        begun = state._replace(stream=Stream(rest, plan.init(circuit, xs.shape[1])))
-        ended, info = self._windows(begun, data, plan)
-        return ended._replace(stream=self._rest(ended.network, xs.shape[1])), info
+        now, then, later = jax.random.split(state.key, 3)
+        rest = plan.rest(state.network.discretise(), xs.shape[1], now)
+        ended, info = self._windows(state._replace(stream=rest), data, plan)
+        after = self._rest(ended.network, xs.shape[1], then)
+        return ended._replace(stream=after, key=later), info
 
     def _gradient(
         self,
@@ -206,11 +208,14 @@ class Learner:
         """Add the gradient of a block to what waits for the next update."""
         circuit = state.network.discretise()
         outcome = plan.block(circuit, state.feedback, state.stream, data)
-        gradient, feedback = self.rule.signal.learn(circuit, state.feedback, outcome.gradient)
+        gradient, feedback, signal = self.rule.signal.learn(
+            circuit, state.feedback, outcome.gradient, outcome.stream.signal
+        )
         fresh = (pull_back(state.network, gradient), feedback)
         total = jax.tree.map(jnp.add, state.gradient, fresh)
         waiting = state.waiting + data.xs.shape[0]
-        return state._replace(stream=outcome.stream, gradient=total, waiting=waiting), outcome
+        stream = outcome.stream._replace(signal=signal)
+        return state._replace(stream=stream, gradient=total, waiting=waiting), outcome
 
     def _update(self, state: LearnerState) -> LearnerState:
         """Let the optimiser use the gradient, and clear it."""

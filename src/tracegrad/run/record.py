@@ -15,8 +15,9 @@ from tracegrad.learn.local import local
 from tracegrad.learn.loss import Loss, loss_and_error
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.rule import Rule
-from tracegrad.learn.signal import Feedback
-from tracegrad.model.network import Circuit, Moment, Network, State
+from tracegrad.learn.signal import Feedback, Heard
+from tracegrad.model.network import Circuit, Network, State
+from tracegrad.model.neuron import CURRENT
 from tracegrad.run.evaluate import on_device
 from tracegrad.run.learner import LearnerState
 
@@ -113,13 +114,14 @@ def _run(
     circuit, memory = network.discretise(), ()
     if isinstance(rule.influence, Block):
         circuit = rule.influence.prepare(circuit)
-        memory = rule.influence.init(circuit, rule.filter.taps(circuit), 1)
+        memory = rule.influence.init(circuit, rule.filter.taps(circuit), 1, jax.random.key(0))
 
     def body(progress: _Progress, now: tuple) -> tuple[_Progress, _Seen]:
         x, first, target, weight = now
         moment = circuit.step(progress.state, x, first)
         error = loss_and_error(loss, moment.after[-1].z, target, weight)[1]
-        memory, e, signal = _factors(rule, circuit, feedback, progress.memory, (moment, error))
+        heard = Heard(moment, (), error, target, weight, loss)
+        memory, e, signal = _factors(rule, circuit, feedback, progress.memory, heard)
         seen = _Seen(
             {name: value[0] for name, value in moment.after[0].s.items()},
             tuple(stage.z[0] for stage in moment.after),
@@ -129,7 +131,7 @@ def _run(
         total = progress.total + jnp.abs(signal[:, None] * e)
         return _Progress(moment.after, memory, total), seen
 
-    start = _Progress(circuit.rest(1), memory, jnp.zeros_like(circuit.stages[0].weight))
+    start = _Progress(circuit.rest(1), memory, jnp.zeros_like(circuit.stages[0].matrix))
     first = circuit.stages[0].feedforward(batch.xs)
     end, seen = jax.lax.scan(body, start, (batch.xs, first, batch.ys, batch.weight))
     return end.total, seen
@@ -140,18 +142,18 @@ def _factors(
     circuit: Circuit,
     feedback: Feedback,
     memory: tuple[Trace, ...],
-    now: tuple[Moment, Float[Array, "1 o"]],
+    now: Heard,
 ) -> tuple[tuple[Trace, ...], Float[Array, "n m"], Float[Array, " n"]]:
     """The traces one step on, and the first layer's (filtered) trace and signal; zero without."""
-    weight = circuit.stages[0].weight
+    weight = circuit.stages[0].matrix
     if not isinstance(rule.influence, Block):
         return memory, jnp.zeros_like(weight), jnp.zeros_like(weight[:, 0])
-    moment, error = now
-    locals_ = tuple(map(local, circuit.stages, moment.before, moment.current))
-    memory = rule.influence.push(circuit, rule.filter.taps(circuit), memory, moment, locals_)
+    locals_ = tuple(map(local, circuit.stages, now.moment.before, now.moment.current))
+    memory = rule.influence.push(circuit, rule.filter.taps(circuit), memory, now.moment, locals_)
     gains = tuple(here.gain for here in locals_)
-    heard = rule.filter.error(circuit, error, gains[-1])
-    signal = rule.signal(circuit, feedback, gains[:-1], heard)[0][0]
+    error = rule.filter.error(circuit, now.error, gains[-1][CURRENT])
+    heard = now._replace(gains=gains[:-1], error=error)
+    signal = rule.signal(circuit, feedback, heard, ())[0][0][0]
     meets = rule.filter.meets(circuit)
     met = eligibility(memory[0]) if meets == OUTPUT else memory[0].taps[meets]
-    return memory, met.weight[0], signal
+    return memory, next(iter(met.weight.values()))[0], signal

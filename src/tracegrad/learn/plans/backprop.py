@@ -1,12 +1,13 @@
-"""backprop: reverse mode through a whole block, for the offline reference rules."""
+"""backprop: reverse mode through a block, for the offline reference rules."""
 
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from tracegrad.learn.graph import Graph
 from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
 from tracegrad.learn.signal import Feedback
@@ -16,10 +17,17 @@ from tracegrad.model.network import Circuit, State, hold
 class Backprop(AbstractPlan):
     """Differentiate the block's loss by reverse mode; nothing reaches further back than the block.
 
-    Memory O(batch T k n), time O(batch p) a step.
+    With a `Graph(window)` the block is cut every `window` steps. Memory O(batch T k n), time
+    O(batch p) a step.
     """
 
-    def init(self, circuit: Circuit, batch: int) -> Any:
+    @property
+    def graph(self) -> Graph:
+        """The part of the graph that the rule keeps."""
+        assert isinstance(self.rule.influence, Graph)
+        return self.rule.influence
+
+    def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """Nothing is carried but the state."""
         return ()
 
@@ -28,7 +36,7 @@ class Backprop(AbstractPlan):
         steps = count_steps(data)
 
         def objective(circuit: Circuit) -> tuple[Array, tuple[State, tuple, Array]]:
-            state, outputs = _simulate(circuit, stream.state, data)
+            state, outputs = _simulate(circuit, stream.state, data, self.graph)
             losses = jax.vmap(lambda y, t, w: loss_and_error(self.loss, y, t, w)[0])
             loss = jnp.sum(losses(outputs[-1], data.ys, data.weight))
             counts = tuple(_count(z, data) for z in outputs[:-1])
@@ -37,7 +45,7 @@ class Backprop(AbstractPlan):
 
         gradient, (state, (ys, counts), loss) = eqx.filter_grad(objective, has_aux=True)(circuit)
         rates = tuple(jnp.sum(c, axis=0) / jnp.maximum(jnp.sum(steps), 1.0) for c in counts)
-        return Outcome(gradient, Stream(state, ()), loss, ys, rates)
+        return Outcome(gradient, stream._replace(state=state), loss, ys, rates)
 
 
 def _count(z: Float[Array, "time batch n"], data: Data) -> Float[Array, "batch n"]:
@@ -46,12 +54,16 @@ def _count(z: Float[Array, "time batch n"], data: Data) -> Float[Array, "batch n
 
 
 def _simulate(
-    circuit: Circuit, state: State, data: Data
+    circuit: Circuit, state: State, data: Data, graph: Graph
 ) -> tuple[State, tuple[Float[Array, "time batch _"], ...]]:
     def body(state: State, now: tuple) -> tuple[State, tuple]:
-        x, first, valid = now
+        x, first, valid, cut = now
+        if cut is not None:
+            state = jax.tree.map(lambda a: jnp.where(cut, jax.lax.stop_gradient(a), a), state)
         after = hold(valid, circuit.step(state, x, first).after, state)
         return after, tuple(stage.z for stage in after)
 
     first = circuit.stages[0].feedforward(data.xs)
-    return jax.lax.scan(body, state, (data.xs, first, data.valid))
+    steps = jnp.arange(data.xs.shape[0])
+    cut = None if graph.window is None else steps % graph.window == 0
+    return jax.lax.scan(body, state, (data.xs, first, data.valid, cut))

@@ -11,17 +11,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, Taps
 from tracegrad.learn.influence import Block, Sources, Trace
 from tracegrad.learn.local import Rows, emission
 from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
-from tracegrad.learn.signal import Feedback
-from tracegrad.model.network import Circuit, State, hold
+from tracegrad.learn.signal import Feedback, Heard, Signals
+from tracegrad.model.network import Circuit, Moment, State, hold
+from tracegrad.model.neuron import CURRENT
 from tracegrad.model.parameter import setting
-from tracegrad.model.stage import Stage, StageState
+from tracegrad.model.stage import Ports, Stage, StageState
 
 
 class Adjoint(NamedTuple):
@@ -52,11 +53,11 @@ class Chunk(AbstractPlan):
         assert isinstance(self.rule.influence, Block)
         return self.rule.influence
 
-    def init(self, circuit: Circuit, batch: int) -> Any:
+    def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """See `AbstractPlan`."""
         if not self.carry:
             return ()
-        return self.influence.init(circuit, self.rule.filter.taps(circuit), batch)
+        return self.influence.init(circuit, self.rule.filter.taps(circuit), batch, key)
 
     def block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
         """See `AbstractPlan`."""
@@ -67,7 +68,7 @@ class Chunk(AbstractPlan):
             outputs, data.ys, data.weight
         )
         steps, counts = count_steps(data), tuple(map(_count, seen[:-1]))
-        asked = self._asked(circuit, feedback, seen, errors)
+        asked = self._asked(circuit, feedback, seen, (errors, data.ys, data.weight))
         asked = [*map(partial(self._penalise, steps=steps), asked, counts), {OUTPUT: errors}]
         gradients, traces = [], []
         for index, stage in enumerate(circuit.stages):
@@ -79,20 +80,32 @@ class Chunk(AbstractPlan):
         rates = tuple(jnp.sum(c, axis=0) / jnp.maximum(jnp.sum(steps), 1.0) for c in counts)
         memory = tuple(traces) if self.carry else ()
         total = Circuit(tuple(gradients), circuit.all_layers)
-        return Outcome(total, Stream(state, memory), jnp.sum(losses), outputs, rates)
+        return Outcome(total, Stream(state, memory, ()), jnp.sum(losses), outputs, rates)
 
     def _asked(
-        self, circuit: Circuit, feedback: Feedback, seen: "list[_Seen]", errors: Array
+        self, circuit: Circuit, feedback: Feedback, seen: "list[_Seen]", judged: tuple
     ) -> list[Rows]:
         """What the signal asks of every hidden layer's output or tap, at every step."""
 
-        def at(before: list[StageState], current: list[Array], error: Array) -> tuple[Array, ...]:
-            gains = tuple(map(_gain, circuit.stages, before, current))
-            heard = self.rule.filter.error(circuit, error, gains[-1])
-            return self.rule.signal(circuit, feedback, gains[:-1], heard)
+        def at(moment: Moment, error: Array, target: Array, weight: Array) -> Signals:
+            gains = tuple(map(_gain, circuit.stages, moment.before, moment.current))
+            heard = Heard(
+                moment,
+                gains[:-1],
+                self.rule.filter.error(circuit, error, gains[-1][CURRENT]),
+                target,
+                weight,
+                self.loss,
+            )
+            return self.rule.signal(circuit, feedback, heard, ())[0]
 
-        states, currents = [s.before for s in seen], [s.current for s in seen]
-        signals = jax.vmap(at)(states, currents, errors)
+        moments = Moment(
+            tuple(s.incoming for s in seen),
+            tuple(s.current for s in seen),
+            tuple(s.before for s in seen),
+            tuple(s.after for s in seen),
+        )
+        signals = jax.vmap(at)(moments, *judged)
         return [{self.rule.filter.meets(circuit): signal} for signal in signals]
 
     def _penalise(self, asked: Rows, count: Array, steps: Array) -> Rows:
@@ -128,11 +141,18 @@ class _Seen(NamedTuple):
     """A block as one stage saw it; arrays have time as first axis."""
 
     incoming: Float[Array, "time batch m"]
-    current: Float[Array, "time batch n"]
+    current: Ports
     before: StageState
     output: Float[Array, "time batch n"]
     end: StageState
     valid: Bool[Array, "time batch"] | None
+
+    @property
+    def after(self) -> StageState:
+        """The states after each step."""
+        return jax.tree.map(
+            lambda before, end: jnp.concatenate([before[1:], end[None]]), self.before, self.end
+        )
 
 
 def _forward(circuit: Circuit, state: State, data: Data) -> tuple[State, list[_Seen]]:
@@ -160,13 +180,14 @@ def _count(seen: _Seen) -> Float[Array, "batch n"]:
     return jnp.sum(jnp.where(valid, seen.output, 0.0), axis=0)
 
 
-def _gain(stage: Stage, before: StageState, current: Array) -> Array:
-    """Derivative of the output with respect to the current, within a step."""
+def _gain(stage: Stage, before: StageState, current: Ports) -> Rows:
+    """Derivative of the output with respect to each current, within a step."""
 
-    def output(current: Array) -> Array:
+    def output(current: Ports) -> Array:
         return stage.cell(stage.coefficients, before, current).z
 
-    return jax.jvp(output, (current,), (jnp.ones_like(current),))[1]
+    z, back = jax.vjp(output, current)
+    return back(jnp.ones_like(z))[0]
 
 
 def _start(stage: Stage, taps: Taps, names: list[str], seen: _Seen) -> Adjoint:
@@ -188,25 +209,29 @@ def _start(stage: Stage, taps: Taps, names: list[str], seen: _Seen) -> Adjoint:
 def _backward(
     stage: Stage,
     taps: Taps,
-    self_weight: Float[Array, " n"],
+    self_weight: Ports,
     start: Adjoint,
     asked: Rows,
     seen: _Seen,
-) -> tuple[Adjoint, Float[Array, "time starts batch n"]]:
-    """The reverse scan: cotangents before the block, and of every current."""
+) -> tuple[Adjoint, Ports]:
+    """The reverse scan: cotangents before the block, and of every current.
+
+    Those of the currents are (time, starts, batch, n).
+    """
     batch = seen.before.z.shape[1]
     c = {k: jnp.broadcast_to(v, (batch, stage.size)) for k, v in stage.coefficients.items()}
 
-    def body(after: Adjoint, now: tuple) -> tuple[Adjoint, Array]:
+    def body(after: Adjoint, now: tuple) -> tuple[Adjoint, Ports]:
         asked, before, current, valid = now
         tapped = {name: after.taps[name].at[0].add(asked[name]) for name in taps}
         z = after.z.at[0].add(asked[OUTPUT]) if OUTPUT in asked else after.z
         z = sum((taps[name].gain * tapped[name] for name in taps), start=z)
         _, back = jax.vjp(stage.cell, c, before, current)
         d_c, d_before, d_current = jax.vmap(back)(StageState(after.s, z))
+        echoes = [weight[None, None] * d_current[port] for port, weight in self_weight.items()]
         now_adjoint = Adjoint(
             d_before.s,
-            d_before.z + self_weight[None, None] * d_current,
+            sum(echoes, start=d_before.z),
             {name: taps[name].decay * tapped[name] for name in taps},
             jax.tree.map(jnp.add, after.coefficients, d_c),
         )
@@ -215,14 +240,14 @@ def _backward(
             now_adjoint = jax.tree.map(
                 lambda new, old: jnp.where(exists, new, old), now_adjoint, after
             )
-            d_current = jnp.where(exists, d_current, 0.0)
+            d_current = {k: jnp.where(exists, d, 0.0) for k, d in d_current.items()}
         return now_adjoint, d_current
 
     return jax.lax.scan(body, start, (asked, seen.before, seen.current, seen.valid), reverse=True)
 
 
 def _collect(
-    stage: Stage, adjoint: Adjoint, currents: Array, seen: _Seen, names: list[str]
+    stage: Stage, adjoint: Adjoint, currents: Ports, seen: _Seen, names: list[str]
 ) -> list[Sources]:
     """What the block itself contributes, for each start: products with presynaptic activity.
 
@@ -233,18 +258,21 @@ def _collect(
     def per_sample(array: Array) -> Array:
         return array[..., None] if names else jnp.sum(array, axis=0)[..., None]
 
-    collected = []
-    for index in range(1 + len(names)):
-        current = currents[:, index]
-        collected.append(
-            Sources(
-                jnp.einsum(axes, current, seen.incoming),
-                None if stage.recurrent is None else jnp.einsum(axes, current, seen.before.z),
-                None if stage.bias is None else per_sample(jnp.sum(current, axis=0)),
-                {k: per_sample(v[index]) for k, v in adjoint.coefficients.items()},
-            )
+    def collect(index: int) -> Sources:
+        current = {port: c[:, index] for port, c in currents.items()}
+
+        def product(part: Ports, activity: Array) -> Ports:
+            return {port: jnp.einsum(axes, current[port], activity) for port in part}
+
+        bias = stage.bias
+        return Sources(
+            product(stage.weight, seen.incoming),
+            None if stage.recurrent is None else product(stage.recurrent, seen.before.z),
+            None if bias is None else {p: per_sample(jnp.sum(current[p], axis=0)) for p in bias},
+            {k: per_sample(v[index]) for k, v in adjoint.coefficients.items()},
         )
-    return collected
+
+    return [collect(index) for index in range(1 + len(names))]
 
 
 def _older(trace: Trace, adjoint: Adjoint, index: int) -> Sources:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.rule import Rule
@@ -24,10 +24,14 @@ class Data(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """What is carried from block to block: states of the network, and the rule's memory."""
+    """What is carried from block to block: states of the network, and what the rule remembers.
+
+    `memory` is the influence's, `signal` the signal's.
+    """
 
     state: State
     memory: Any
+    signal: Any
 
 
 class Outcome(NamedTuple):
@@ -47,8 +51,13 @@ class AbstractPlan(eqx.Module):
     loss: Loss = setting(None)
 
     @abstractmethod
-    def init(self, circuit: Circuit, batch: int) -> Any:
-        """The rule's memory at the start of a stream."""
+    def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
+        """The influence's memory at the start of a stream; `key` is for random influences."""
+
+    def rest(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Stream:
+        """The start of a stream: everything at rest."""
+        signal = self.rule.signal.rest(circuit, batch)
+        return Stream(circuit.rest(batch), self.init(circuit, batch, key), signal)
 
     @abstractmethod
     def block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:

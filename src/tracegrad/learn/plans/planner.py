@@ -1,5 +1,6 @@
 """planner: the plan that executes a rule."""
 
+from tracegrad.learn.graph import Graph
 from tracegrad.learn.influence import Block
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.plans.backprop import Backprop
@@ -12,11 +13,12 @@ from tracegrad.learn.rule import Rule
 def choose(rule: Rule, loss: Loss, steps: int | None, carry: bool) -> AbstractPlan:
     """The plan for blocks of `steps` steps (None: whole sequences).
 
-    Backpropagation for offline rules; `Step` for a full influence and for an update at every step;
-    `Chunk` for block influences otherwise. `carry` says whether a block follows on another.
+    Backpropagation for offline rules; `Step` for an update at every step, for influences other than
+    blocks and for signals that remember; `Chunk` otherwise. `carry` says whether a block follows on
+    another.
     """
-    if rule.influence is None:
+    if isinstance(rule.influence, Graph):
         return Backprop(rule, loss)
-    if steps == 1 or not isinstance(rule.influence, Block):
+    if steps == 1 or rule.signal.remembers or not isinstance(rule.influence, Block):
         return Step(rule, loss)
     return Chunk(rule, loss, carry)

@@ -4,15 +4,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, Tap, Taps
 from tracegrad.learn.influence import AbstractInfluence, Cotangents
 from tracegrad.learn.local import local
 from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
-from tracegrad.learn.signal import Feedback
-from tracegrad.model.network import Circuit, State, hold
+from tracegrad.learn.signal import Feedback, Heard
+from tracegrad.model.network import Circuit, hold
+from tracegrad.model.neuron import CURRENT
 
 RATE = "rate"
 
@@ -20,8 +21,7 @@ RATE = "rate"
 class Progress(NamedTuple):
     """What the scan over a block carries."""
 
-    state: State
-    memory: Any
+    stream: Stream
     gradient: Circuit
     loss: Float[Array, ""]
     counts: tuple[Float[Array, "batch _"], ...]
@@ -37,26 +37,25 @@ class Step(AbstractPlan):
     @property
     def influence(self) -> AbstractInfluence:
         """The rule's influence; offline rules have none and another plan."""
-        assert self.rule.influence is not None
+        assert isinstance(self.rule.influence, AbstractInfluence)
         return self.rule.influence
 
     def taps(self, circuit: Circuit) -> Taps:
         """The filter's taps, and the running sum that the rate regulariser reads."""
-        one = jnp.ones((), circuit.stages[0].weight.dtype)
+        one = jnp.ones((), circuit.stages[0].dtype)
         rate = {RATE: Tap(one, one)} if self.loss.rate.strength else {}
         return self.rule.filter.taps(circuit) | rate
 
-    def init(self, circuit: Circuit, batch: int) -> Any:
+    def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """See `AbstractPlan`."""
-        return self.influence.init(circuit, self.taps(circuit), batch)
+        return self.influence.init(circuit, self.taps(circuit), batch, key)
 
     def block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
         """See `AbstractPlan`."""
         circuit = self.influence.prepare(circuit)
         dtype = data.xs.dtype
         start = Progress(
-            stream.state,
-            _forget_rates(stream.memory),
+            stream._replace(memory=_forget_rates(stream.memory)),
             jax.tree.map(jnp.zeros_like, circuit),
             jnp.zeros((), dtype),
             tuple(jnp.zeros_like(stage.z) for stage in stream.state[:-1]),
@@ -71,24 +70,33 @@ class Step(AbstractPlan):
         gradient = end.gradient
         if self.loss.rate.strength:
             errors = [{RATE: self.loss.rate.error(count, steps)} for count in end.counts]
-            silent = {OUTPUT: jnp.zeros_like(end.state[-1].z)}
-            pulled = self.influence.pull(circuit, end.memory, (*errors, silent))
+            silent = {OUTPUT: jnp.zeros_like(end.stream.state[-1].z)}
+            pulled = self.influence.pull(circuit, end.stream.memory, (*errors, silent))
             gradient = jax.tree.map(jnp.add, gradient, pulled)
         rates = tuple(jnp.sum(c, axis=0) / jnp.maximum(jnp.sum(steps), 1.0) for c in end.counts)
-        return Outcome(gradient, Stream(end.state, end.memory), end.loss, outputs, rates)
+        return Outcome(gradient, end.stream, end.loss, outputs, rates)
 
     def _one(
         self, circuit: Circuit, feedback: Feedback, progress: Progress, now: tuple
     ) -> tuple[Progress, Array]:
         x, first, target, weight, valid = now
-        moment = circuit.step(progress.state, x, first)
+        old = progress.stream
+        moment = circuit.step(old.state, x, first)
         locals_ = tuple(map(local, circuit.stages, moment.before, moment.current))
-        memory = self.influence.push(circuit, self.taps(circuit), progress.memory, moment, locals_)
-        memory, state = hold(valid, (memory, moment.after), (progress.memory, progress.state))
+        memory = self.influence.push(circuit, self.taps(circuit), old.memory, moment, locals_)
+        memory, state = hold(valid, (memory, moment.after), (old.memory, old.state))
         loss, error = loss_and_error(self.loss, state[-1].z, target, weight)
-        heard = self.rule.filter.error(circuit, error, locals_[-1].gain)
-        gains = tuple(here.gain for here in locals_[:-1])
-        signals = self.rule.signal(circuit, feedback, gains, heard)
+        gains = tuple(here.gain for here in locals_)
+        heard = Heard(
+            moment,
+            gains[:-1],
+            self.rule.filter.error(circuit, error, gains[-1][CURRENT]),
+            target,
+            weight,
+            self.loss,
+        )
+        signals, remembered = self.rule.signal(circuit, feedback, heard, old.signal)
+        stream = Stream(state, memory, hold(valid, remembered, old.signal))
         cotangents: Cotangents = (
             *self._meet(circuit, signals),
             {OUTPUT: error},
@@ -99,7 +107,7 @@ class Step(AbstractPlan):
             for count, after in zip(progress.counts, moment.after[:-1], strict=True)
         )
         gradient = jax.tree.map(jnp.add, progress.gradient, pulled)
-        return Progress(state, memory, gradient, progress.loss + loss, counts), state[-1].z
+        return Progress(stream, gradient, progress.loss + loss, counts), state[-1].z
 
     def _meet(self, circuit: Circuit, signals: tuple[Array, ...]) -> list[dict[str, Array]]:
         if not signals:

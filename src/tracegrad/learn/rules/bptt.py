@@ -1,6 +1,7 @@
 """bptt: backpropagation through time, the exact offline reference."""
 
 from tracegrad.learn.filter import NoFilter
+from tracegrad.learn.graph import Graph
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import ThroughReadout
 
@@ -16,7 +17,7 @@ def bptt() -> Rule:
     return Rule(
         "bptt",
         "exact gradient, offline, memory grows with time",
-        None,
+        Graph(),
         NoFilter(),
         ThroughReadout(),
     )
