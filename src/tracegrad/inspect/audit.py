@@ -127,15 +127,15 @@ def audit(network: Network, rule: Rule) -> Audit:
         state=_words(stream.state),
         traces=_words(stream.memory),
         signal=_words(stream.signal),
-        kept_per_step=_kept(shapes) if offline else 0,
+        kept_per_step=_kept(network, shapes) if offline else 0,
     )
     carried = memory.state + memory.rule + memory.kept_per_step
     return Audit(
         rule=rule.name,
-        neurons=sum(stage.size for stage in circuit.stages),
+        neurons=sum(part.input.outputs for part in (*network.layers, network.readout)),
         synapses=synapses,
         memory=memory,
-        operations=_operations(plan, shapes, 0 if offline else started(network, rule)),
+        operations=_operations(network, plan, shapes),
         reads=weights + carried,
         writes=carried,
         needs={} if offline else locality(probe(network), rule),
@@ -158,15 +158,15 @@ def _synapses(stage: Any) -> int:
     return _words((stage.weight, stage.recurrent))
 
 
-def _data(circuit: Circuit, steps: int) -> Data:
-    def zeros(size: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((steps, 1, size), circuit.stages[0].dtype)
+def _data(network: Network, steps: int) -> Data:
+    def shape(*sizes: int) -> Any:
+        return jax.ShapeDtypeStruct((steps, 1, *sizes), jnp.result_type(float))
 
-    weight = jax.ShapeDtypeStruct((steps, 1), circuit.stages[0].dtype)
-    return Data(zeros(circuit.stages[0].lines), zeros(circuit.stages[-1].size), weight, None)
+    inputs, outputs = network.layers[0].input.inputs, network.readout.input.outputs
+    return Data(shape(inputs), shape(outputs), shape(), None)
 
 
-def _kept(shapes: tuple) -> int:
+def _kept(network: Network, shapes: tuple) -> int:
     """Words that reverse mode stores for its way back, for each step of a block."""
     circuit, stream, _ = shapes
 
@@ -178,15 +178,15 @@ def _kept(shapes: tuple) -> int:
         return jax.lax.scan(body, state, xs)[1]
 
     def stored(steps: int) -> int:
-        xs = _data(circuit, steps).xs
+        xs = _data(network, steps).xs
         return _words(jax.eval_shape(lambda *a: jax.vjp(outputs, *a)[1], circuit, stream.state, xs))
 
     return (stored(12) - stored(4)) // 8
 
 
-def _operations(plan: AbstractPlan, shapes: tuple, started: int) -> Operations:
+def _operations(network: Network, plan: AbstractPlan, shapes: tuple) -> Operations:
     circuit, stream, feedback = shapes
-    data = _data(circuit, 1)
+    data = _data(network, 1)
 
     def forward(circuit: Circuit, state: Any, x: Any) -> Any:
         return circuit.step(state, x, circuit.stages[0].feedforward(x)).after
@@ -196,8 +196,10 @@ def _operations(plan: AbstractPlan, shapes: tuple, started: int) -> Operations:
     whole = count_operations(
         lambda c, s, f, d: plan.block(c, f, s, d).gradient, circuit, stream, feedback, data
     )
-    first = circuit.stages[0]
-    return Operations(alone, whole - alone, first.size * len(first.weight), started)
+    first = network.layers[0]
+    fan_out = first.input.outputs * len(first.neuron.feedforward_ports)
+    moved = started(network, plan.rule) if plan.rule.online else 0
+    return Operations(alone, whole - alone, fan_out, moved)
 
 
 def _cost(seen: Audit) -> Table:
