@@ -48,7 +48,7 @@ def settings(task: str, variant: str, data: Path | None) -> Config:
 def changed(config: Config, changes: list[str]) -> Config:
     """The settings with `network.NAME=VALUE` or `learning.NAME=VALUE` put in, for tuning."""
     for change in changes:
-        key, text = change.split("=")
+        key, text = change.split("=", 1)
         part, name = key.split(".")
         value = eval(text)  # noqa: S307  # a literal from our own command line
         config = replace(config, **{part: replace(getattr(config, part), **{name: value})})
