@@ -30,13 +30,16 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+COMMIT = _commit()  # at the start: what ran, whatever is edited meanwhile
+
+
 def write(name: str, settings: dict, rows: list[dict]) -> Path:
     """Write `results/NAME.json` and return its path."""
     FOLDER.mkdir(exist_ok=True)
     content = {
         "name": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": COMMIT,
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "machine": {
             "system": platform.platform(),

@@ -21,18 +21,14 @@ _TUNED = {
     ),
     "spoken_digits": Config(
         "spoken_digits",
-        network=NetworkConfig(
-            hidden=(160,), tau_mem=60e-3, tau_readout=60e-3, input_gain=4.0, recurrent_gain=0.5
-        ),
+        network=NetworkConfig(hidden=(160,), tau_mem=60e-3, tau_readout=60e-3, input_gain=4.0),
         learning=LearningConfig(
             learning_rate=5e-3, update_every=10, epochs=12, rate_strength=0.1, rate_target=0.08
         ),
     ),
     "braille": Config(
         "braille",
-        network=NetworkConfig(
-            hidden=(128,), tau_mem=60e-3, tau_readout=200e-3, input_gain=4.0, recurrent_gain=0.5
-        ),
+        network=NetworkConfig(hidden=(128,), tau_mem=60e-3, tau_readout=200e-3, input_gain=4.0),
         learning=LearningConfig(
             learning_rate=4e-3,
             update_every=16,
