@@ -1,9 +1,9 @@
 """How well does a network learn from real recordings, online and beside BPTT? Any task, any rule.
 
 It goes the way of `tracegrad train TASK`: the defaults of the task and rule, the same learner and
-training. What counts is the test accuracy of the last epoch, never that of the best one. Defaults
-were tuned with `--validate`, which puts every fifth training sequence of a class in the place of
-the test set; the test set chose nothing.
+training. What counts is the test accuracy of the last epoch, never that of the best one. The
+defaults of spoken digits and Braille letters were tuned with `--validate`, which puts every fifth
+training sequence of a class in the place of the test set; the test set chose nothing.
 """
 
 import argparse

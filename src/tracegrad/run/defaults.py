@@ -1,4 +1,4 @@
-"""Defaults: settings that fit each task, tuned without its test set (`bench/accuracy.py`)."""
+"""Defaults: settings that fit each task."""
 
 from dataclasses import replace
 
