@@ -25,9 +25,9 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 
 def spread(values: list[float], form: str) -> str:
-    """Mean and standard deviation over seeds."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):{form}} ± {deviation:{form}}"
+    """Mean and standard deviation over seeds; one seed has no spread."""
+    mean = f"{statistics.mean(values):{form}}"
+    return f"{mean} ± {statistics.stdev(values):{form}}" if len(values) > 1 else mean
 
 
 def updates(every: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Draw the pictures of README: a network that learned the digits, with the package's own means."""
+"""Draw the picture of README: a network that learned the digits, with the package's own means."""
 
 import tempfile
 from pathlib import Path
@@ -12,13 +12,12 @@ IMAGES = Path(__file__).resolve().parent / "images"
 
 
 def main() -> None:
-    """Train as `tracegrad train digits` does, and keep two pictures of the run."""
+    """Train as `tracegrad train digits` does, and keep one picture of the run."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         Session(Console()).run(defaults("digits"), run)
-        for kept, picture in (("three_factors", "eligibility"), ("hidden", "hidden")):
-            (IMAGES / f"{kept}.png").write_bytes((run / f"{picture}.png").read_bytes())
+        (IMAGES / "three_factors.png").write_bytes((run / "eligibility.png").read_bytes())
 
 
 if __name__ == "__main__":
