@@ -32,7 +32,9 @@ def spread(values: list[float], form: str) -> str:
 
 def updates(every: int | None) -> str:
     """How often the weights change."""
-    return "per sequence" if every is None else f"every {every} steps"
+    if every is None:
+        return "per sequence"
+    return "every step" if every == 1 else f"every {every} steps"
 
 
 def source(content: dict) -> str:
@@ -85,7 +87,7 @@ def pattern_generation(content: dict) -> str:
 
 
 def memory(content: dict) -> str:
-    """Peak memory of a process that learns from a short and from a long stream."""
+    """Peak memory of a process that learns from a stream, early and late."""
     short, long = content["rows"][0]["steps"]
     lines = [
         [
@@ -95,8 +97,8 @@ def memory(content: dict) -> str:
         ]
         for row in content["rows"]
     ]
-    heads = ["rule", f"{short} steps", f"{long:,} steps", "growth"]
-    title = "**Memory**: peak of a whole process that learns from a stream."
+    heads = ["rule", f"step {short}", f"step {long:,}", "growth"]
+    title = "**Memory**: peak of a whole process that learns from one stream, up to a step."
     return f"{title}\n\n{table(heads, lines)}\n\n{source(content)}"
 
 
