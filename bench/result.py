@@ -13,11 +13,15 @@ PACKAGES = ("tracegrad", "jax", "jaxlib", "equinox", "optax", "numpy")
 
 
 def _commit() -> str:
-    """The commit, with a mark if tracked files differ from it."""
-    here = Path(__file__).parent
-    call = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    """The commit, with a mark if tracked files differ from it, other results apart."""
+    commit = _git("rev-parse", "--short=12", "HEAD") or "unknown"
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", f":!{FOLDER}")
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    call = ["git", "-C", str(FOLDER.parent), *arguments]
+    return subprocess.run(call, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _processor() -> str:
