@@ -15,7 +15,9 @@ PACKAGES = ("tracegrad", "jax", "jaxlib", "equinox", "optax", "numpy")
 def _commit() -> str:
     """The commit, with a mark if tracked files differ from it, other results apart."""
     commit = _git("rev-parse", "--short=12", "HEAD") or "unknown"
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)bench/results")
+    changed = _git(
+        "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)bench/results"
+    )
     return f"{commit}-dirty" if changed else commit
 
 

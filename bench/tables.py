@@ -74,15 +74,21 @@ def accuracy(content: dict) -> str:
 def pattern_generation(content: dict) -> str:
     """Loss along the learning curve."""
     groups = [list(rows) for _, rows in groupby(content["rows"], lambda row: row["rule"])]
-    marks = list(groups[0][0]["loss"])
-    lines = [
-        [f"`{rows[0]['rule']}`"]
-        + [spread([r["loss"][mark] for r in rows], ".1f") for mark in marks]
-        + [f"{100 * statistics.mean(r['spikes_per_step'] for r in rows):.1f} %", str(len(rows))]
-        for rows in groups
-    ]
+    marks, lines = list(groups[0][0]["loss"]), []
+    for rows in groups:
+        rate = statistics.mean(row["spikes_per_step"] for row in rows)
+        lines.append([
+            f"`{rows[0]['rule']}`" + (": falls silent" if rate == 0 else ""),
+            *(spread([row["loss"][mark] for row in rows], ".1f") for mark in marks),
+            f"{100 * rate:.1f} %",
+            str(len(rows)),
+        ])  # fmt: skip
     heads = ["rule", *(f"loss at {mark}" for mark in marks), "spikes per neuron and step", "seeds"]
-    title = "**Pattern generation** (Bellec et al. 2020, settings of NEST): loss after iterations."
+    title = (
+        "**Pattern generation** (Bellec et al. 2020, settings of NEST): loss after iterations of "
+        "SGD with e-prop's\nlearning rate for all. Without self-weights and with a detached reset, "
+        "`block_diagonal` is e-prop."
+    )
     return f"{title}\n\n{table(heads, lines)}\n\n{source(content)}"
 
 
@@ -117,8 +123,9 @@ def section() -> str:
         "Test accuracy of the last epoch, mean ± standard deviation over seeds, with the defaults "
         "of\n`tracegrad train TASK --rule RULE`: one set of settings a task for all rules, BPTT "
         "included. Those of spoken\ndigits and Braille letters were tuned with `block_diagonal` on "
-        "held-out training sequences. A training took at\nmost the time given, on one core beside "
-        "other work (the load says how much)."
+        "held-out training sequences. An online rule makes\nmore updates in an epoch than BPTT does. A "
+        "training took at most the time given, on one core beside other work\n(the load says how "
+        "much)."
     )
     files = {name: FOLDER / f"{name}.json" for name in PARTS}
     parts = [PARTS[n](json.loads(p.read_text())) for n, p in files.items() if p.is_file()]
