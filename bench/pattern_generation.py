@@ -69,8 +69,8 @@ def main() -> None:
         for seed in arguments.seeds:
             rows.append(curve(rule, seed, arguments.iterations))
             print(rows[-1], flush=True)
-    settings = {"iterations": arguments.iterations, "float": "float32", "sgd": 1e-4}
-    print(result.write("pattern_generation", settings, rows))
+            settings = {"iterations": arguments.iterations, "float": "float32", "sgd": 1e-4}
+            result.write("pattern_generation", settings, rows)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,17 @@ PACKAGES = ("tracegrad", "jax", "jaxlib", "equinox", "optax", "numpy")
 
 
 def _commit() -> str:
-    """The commit, with a mark if tracked files differ from it."""
-    here = Path(__file__).parent
-    call = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    """The commit, with a mark if tracked files differ from it, other results apart."""
+    commit = _git("rev-parse", "--short=12", "HEAD") or "unknown"
+    changed = _git(
+        "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)bench/results"
+    )
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    call = ["git", "-C", str(FOLDER.parent), *arguments]
+    return subprocess.run(call, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _processor() -> str:
@@ -30,13 +36,16 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+COMMIT = _commit()  # at the start: what ran, whatever is edited meanwhile
+
+
 def write(name: str, settings: dict, rows: list[dict]) -> Path:
     """Write `results/NAME.json` and return its path."""
     FOLDER.mkdir(exist_ok=True)
     content = {
         "name": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": COMMIT,
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "machine": {
             "system": platform.platform(),

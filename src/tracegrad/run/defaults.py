@@ -21,27 +21,22 @@ _TUNED = {
     ),
     "spoken_digits": Config(
         "spoken_digits",
-        network=NetworkConfig(
-            hidden=(256,),
-            neuron="CubaLIF",
-            tau_mem=60e-3,
-            tau_syn=20e-3,
-            tau_readout=200e-3,
-            input_gain=4.0,
+        network=NetworkConfig(hidden=(160,), tau_mem=60e-3, tau_readout=60e-3, input_gain=4.0),
+        learning=LearningConfig(
+            learning_rate=5e-3, update_every=10, epochs=12, rate_strength=0.1, rate_target=0.08
         ),
-        learning=LearningConfig(learning_rate=4e-3, epochs=25, rate_strength=1.0, rate_target=0.08),
     ),
     "braille": Config(
         "braille",
-        network=NetworkConfig(
-            hidden=(128,),
-            neuron="CubaLIF",
-            tau_mem=60e-3,
-            tau_syn=20e-3,
-            tau_readout=200e-3,
-            input_gain=4.0,
+        network=NetworkConfig(hidden=(128,), tau_mem=60e-3, tau_readout=200e-3, input_gain=4.0),
+        learning=LearningConfig(
+            learning_rate=4e-3,
+            update_every=16,
+            batch=8,
+            epochs=20,
+            rate_strength=0.1,
+            rate_target=0.08,
         ),
-        learning=LearningConfig(learning_rate=4e-3, epochs=50, rate_strength=1.0, rate_target=0.08),
     ),
     # The network of Bellec et al. 2020 in units of its threshold 0.03: (1 - alpha) / 0.03 = 1.09.
     "pattern_generation": Config(

@@ -57,22 +57,23 @@ def draw_factors(factors: Factors, dt: float, path: Path) -> Path:
     figure, axes = _figure(4, 7.0)
     time = _milliseconds(len(factors.trace), dt)
     rows = (
-        (factors.presynaptic, BLUE, "input $x_i$"),
-        (factors.trace, GREEN, r"trace $\bar e_{ji}$"),
-        (factors.signal, RED, "signal $L_j$"),
-        (factors.product, PURPLE, r"product $L_j\,\bar e_{ji}$"),
+        (factors.presynaptic, BLUE, "$x_i$", "Input of the synapse: spikes"),
+        (factors.trace, GREEN, r"$\bar e_{ji}$", "Eligibility trace: what the synapse remembers"),
+        (factors.signal, RED, "$L_j$", "Learning signal: what the neuron hears of the error"),
+        (factors.product, PURPLE, r"$L_j\,\bar e_{ji}$", "Their product; its sum is the gradient"),
     )
-    for axis, (values, colour, name) in zip(axes, rows, strict=True):
+    for axis, (values, colour, symbol, name) in zip(axes, rows, strict=True):
         axis.axhline(0.0, color="0.7", linewidth=0.8)
-        if name.startswith("input"):
+        axis.set(ylabel=symbol)
+        axis.set_title(name, loc="left", fontsize="medium")
+        if values is factors.presynaptic:
             axis.vlines(time, 0.0, values, color=colour, linewidth=1.8)
         else:
             axis.plot(time, values, color=colour, linewidth=1.8)
-        axis.set(ylabel=name)
     axes[-1].fill_between(time, factors.product, color=PURPLE, alpha=0.25)
-    axes[0].set(title=f"Synapse from input line {factors.line} to hidden neuron {factors.neuron}")
+    figure.suptitle(f"Synapse from input line {factors.line} to hidden neuron {factors.neuron}")
     total = float(factors.product.sum())
-    axes[-1].set(xlabel=f"time (ms); the shaded sum is the gradient of this weight: {total:.2e}")
+    axes[-1].set(xlabel=f"time (ms); the sum is {total:.2e}")
     return _save(figure, path)
 
 

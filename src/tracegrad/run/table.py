@@ -15,7 +15,9 @@ def print_runs(console: Console, summaries: Sequence[Summary]) -> None:
     heads = ("rule", "updates", "accuracy" if classifies else "loss", "spike rate",
              "time/step", "memory")  # fmt: skip
     tasks = ", ".join(sorted({summary.task for summary in summaries}))
-    table = Table(title=f"{tasks}: test set, and cost of the learner", box=SIMPLE_HEAD)
+    table = Table(
+        title=f"{tasks}: test set, and cost of the learner", box=SIMPLE_HEAD, pad_edge=False
+    )
     for index, head in enumerate(heads):
         table.add_column(head, justify="left" if index < 2 else "right", no_wrap=True)
     for summary in summaries:

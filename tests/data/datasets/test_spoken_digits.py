@@ -36,13 +36,13 @@ def test_labels_split_and_lengths(folder):
     assert test.labels.tolist() == [3, 7] and test.lengths.tolist() == [20, 20]
     # sorted by name; 305 ms are 31 frames
     assert train.labels.tolist() == [0, 3, 7] and train.lengths.tolist() == [31, 20, 20]
-    assert train.counts.shape == (3, 128, 80)
+    assert train.counts.shape == (3, 80, 80)
 
 
 def test_counts_are_the_encoded_signal(folder):
     train, _ = sources(spoken_digits(folder))
     events = SpokenEncoding()(sound(0.2, 2) / 32768)
-    np.testing.assert_array_equal(train.counts[1], bin_events(events, 0.01, 128))
+    np.testing.assert_array_equal(train.counts[1], bin_events(events, 0.01, 80))
     assert train.counts[1].any()
 
 
@@ -55,7 +55,7 @@ def test_the_folder_above_recordings(folder):
 
 def test_cut_recordings_are_counted(folder):
     whole, cut = spoken_digits(folder), spoken_digits(folder, SpokenEncoding(steps=25))
-    assert "5 spoken digits" in whole.summary and "(0 cut at 1.28 s)" in whole.summary
+    assert "5 spoken digits" in whole.summary and "(0 cut at 0.80 s)" in whole.summary
     assert "(1 cut at 0.25 s)" in cut.summary
     (long, _), (short, _) = sources(whole), sources(cut)
     assert short.lengths.tolist() == [25, 20, 20] and short.counts.shape == (3, 25, 80)
@@ -65,7 +65,7 @@ def test_cut_recordings_are_counted(folder):
 def test_another_encoding(folder):
     encoding = SpokenEncoding(Gammatone(bands=16, hop=0.02), PowerCompression(), threshold=0.02)
     task = spoken_digits(folder, encoding)
-    assert (task.lines, task.outputs, task.dt, task.steps) == (32, 10, 0.02, 128)
+    assert (task.lines, task.outputs, task.dt, task.steps) == (32, 10, 0.02, 80)
     train, _ = sources(task)
     assert train.lengths.tolist() == [16, 10, 10] and train.counts.any(axis=(1, 2)).all()
 
@@ -121,6 +121,6 @@ def test_the_real_set(shared):
     train, test = sources(task)
     assert np.bincount(train.labels).tolist() == [270] * 10
     assert np.bincount(test.labels).tolist() == [30] * 10
-    assert "3000 spoken digits" in task.summary and "(4 cut at 1.28 s)" in task.summary
+    assert "3000 spoken digits" in task.summary and "(61 cut at 0.80 s)" in task.summary
     assert train.lengths.min() == 15 and np.median(train.lengths) == 42
     assert train.counts.any(axis=(1, 2)).all()  # nobody is silent

@@ -1,0 +1,142 @@
+"""Write README's section `Measured` from the result files, and from nothing else."""
+
+import json
+import statistics
+from itertools import groupby
+from pathlib import Path
+
+from result import FOLDER
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+START, END = "<!-- results -->", "<!-- /results -->"
+TITLES = {
+    "digits": "**Digits**: 8 x 8 scans, one spike a pixel, 25 steps",
+    "spoken_digits": "**Spoken digits**: Free Spoken Digit Dataset, official split, one recurrent "
+    "layer",
+    "braille": "**Braille letters**: tactile events of 12 taxels, 256 steps, 878 for training, "
+    "280 for the test",
+}
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; all columns but the first to the right."""
+    rule = ["---", *["---:"] * (len(heads) - 1)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [heads, rule, *rows])
+
+
+def spread(values: list[float], form: str) -> str:
+    """Mean and standard deviation over seeds; one seed has no spread."""
+    mean = f"{statistics.mean(values):{form}}"
+    return f"{mean} ± {statistics.stdev(values):{form}}" if len(values) > 1 else mean
+
+
+def updates(every: int | None) -> str:
+    """How often the weights change."""
+    if every is None:
+        return "per sequence"
+    return "every step" if every == 1 else f"every {every} steps"
+
+
+def source(content: dict) -> str:
+    """Where the numbers come from; a load above the cores means that times are inflated."""
+    machine, versions = content["machine"], content["versions"]
+    return (
+        f"{machine['processor']}, {machine['cores']} cores (load {machine['load'][1]:.0f}), JAX "
+        f"{versions['jax']}, commit {content['commit']}, {content['date'][:10]}."
+    )
+
+
+def accuracy(content: dict) -> str:
+    """Test accuracy of every rule, its distance to BPTT, and what the training took."""
+
+    def key(row: dict) -> tuple[str, int]:
+        return row["rule"], row["update_every"] or 0
+
+    groups = [list(rows) for _, rows in groupby(sorted(content["rows"], key=key), key)]
+    means = {key(rows[0]): statistics.mean(r["accuracy"] for r in rows) for rows in groups}
+    lines = []
+    for rows in sorted(groups, key=lambda rows: -means[key(rows[0])]):
+        rule, every = rows[0]["rule"], rows[0]["update_every"]
+        gap = 100 * (means[rule, every or 0] - means["bptt", 0])
+        lines.append([
+            f"`{rule}`, {updates(every)}",
+            spread([100 * r["accuracy"] for r in rows], ".1f"),
+            "" if rule == "bptt" else f"{gap:+.1f}",
+            f"{100 * statistics.mean(r['spikes_per_step'] for r in rows):.1f} %",
+            f"{max(r['seconds'] for r in rows):.0f} s",
+            str(len(rows)),
+        ])  # fmt: skip
+    heads = ["rule", "test accuracy (%)", "to BPTT (points)", "spikes per neuron and step",
+             "training at most", "seeds"]  # fmt: skip
+    return f"{TITLES[content['name']]}.\n\n{table(heads, lines)}\n\n{source(content)}"
+
+
+def pattern_generation(content: dict) -> str:
+    """Loss along the learning curve."""
+    groups = [list(rows) for _, rows in groupby(content["rows"], lambda row: row["rule"])]
+    marks, lines = list(groups[0][0]["loss"]), []
+    for rows in groups:
+        rate = statistics.mean(row["spikes_per_step"] for row in rows)
+        lines.append([
+            f"`{rows[0]['rule']}`" + (": falls silent" if rate == 0 else ""),
+            *(spread([row["loss"][mark] for row in rows], ".1f") for mark in marks),
+            f"{100 * rate:.1f} %",
+            str(len(rows)),
+        ])  # fmt: skip
+    heads = ["rule", *(f"loss at {mark}" for mark in marks), "spikes per neuron and step", "seeds"]
+    title = (
+        "**Pattern generation** (Bellec et al. 2020, settings of NEST): loss after iterations of "
+        "SGD with e-prop's\nlearning rate for all. Without self-weights and with a detached reset, "
+        "`block_diagonal` is e-prop."
+    )
+    return f"{title}\n\n{table(heads, lines)}\n\n{source(content)}"
+
+
+def memory(content: dict) -> str:
+    """Peak memory of a process that learns from a stream, early and late."""
+    short, long = content["rows"][0]["steps"]
+    lines = [
+        [
+            f"`{row['rule']}`, {updates(row['update_every'])}",
+            *(f"{peak:.1f} MiB" for peak in row["peak_mib"]),
+            f"{100 * row['growth']:+.1f} %",
+        ]
+        for row in content["rows"]
+    ]
+    heads = ["rule", f"step {short}", f"step {long:,}", "growth"]
+    title = "**Memory**: peak of a whole process that learns from one stream, up to a step."
+    return f"{title}\n\n{table(heads, lines)}\n\n{source(content)}"
+
+
+PARTS = {
+    "digits": accuracy,
+    "spoken_digits": accuracy,
+    "braille": accuracy,
+    "pattern_generation": pattern_generation,
+    "memory": memory,
+}
+
+
+def section() -> str:
+    """The whole section, between its two marks."""
+    intro = (
+        "Test accuracy of the last epoch, mean ± standard deviation over seeds, with the defaults "
+        "of\n`tracegrad train TASK --rule RULE`: one set of settings a task for all rules, BPTT "
+        "included. Those of spoken\ndigits and Braille letters were tuned with `block_diagonal` on "
+        "held-out training sequences. An online rule makes\nmore updates in an epoch than BPTT. "
+        "A training took at most the time given, on one core beside other work\n(the load says how "
+        "much)."
+    )
+    files = {name: FOLDER / f"{name}.json" for name in PARTS}
+    parts = [PARTS[n](json.loads(p.read_text())) for n, p in files.items() if p.is_file()]
+    return "\n\n".join([START, intro, *parts, END])
+
+
+def written(readme: str) -> str:
+    """README with the section as the result files make it."""
+    before, rest = readme.split(START)
+    return before + section() + rest.split(END)[1]
+
+
+if __name__ == "__main__":
+    README.write_text(written(README.read_text()))
