@@ -152,7 +152,7 @@ def test_looks_and_integral_describe_one_trajectory():
     net = network(True, tau_mem=20e-3, tau_syn=7e-3)
     at = jnp.linspace(0, DURATION, 2001)
     record = ep.simulate(net, inputs(), DURATION, ROOM, at)
-    assert int(record.count) > 15 and float(record.v.max()) < 1.0 + 1e-9
+    assert int(record.total) > 15 and float(record.v.max()) < 1.0 + 1e-9
     sums = np.trapezoid(record.v, at, axis=0)
     # The reset makes the rule of trapezoids wrong by up to half a step of 15 us for each spike.
     np.testing.assert_allclose(record.integral, sums, atol=7 * 7.5e-6)
@@ -187,7 +187,7 @@ def test_the_network_in_small_steps_tends_to_the_event_network():
     xs = np.zeros((2000, 1, LINES))
     np.add.at(xs, (np.round(spikes.times / 1e-5).astype(int), 0, np.asarray(spikes.sources)), 1.0)
     z = np.asarray(net(jnp.asarray(xs))[0][0][:, 0])
-    assert z.sum() == int(record.count) > 5 and np.all(z.sum(axis=0) > 0)
+    assert z.sum() == int(record.total) > 5 and np.all(z.sum(axis=0) > 0)
     first = ep.first_spikes(record, events, silent=20e-3)
     np.testing.assert_allclose(np.argmax(z, axis=0) * 1e-5, first, atol=8e-5)
 

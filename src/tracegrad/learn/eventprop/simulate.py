@@ -25,11 +25,11 @@ class Record(NamedTuple):
     """What a run yields.
 
     `spikes` of all neurons in order of time, unused places at infinity with source `size`;
-    `count` of them; `v` at the times asked for; `integral` of every potential, in seconds.
+    `total` of them; `v` at the times asked for; `integral` of every potential, in seconds.
     """
 
     spikes: Spikes
-    count: Int[Array, ""]
+    total: Int[Array, ""]
     v: Float[Array, "q n"]
     integral: Float[Array, " n"]
 
