@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint types docs ci clean
+.PHONY: help setup demo test oracle-nest lint types docs ci clean
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
@@ -16,14 +16,17 @@ $(shell rm -f .venv/.installed*)
 endif
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
-	  printf '  make %-7s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
+	  printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 demo: .venv/.installed ## learn to read digits online, beside BPTT and e-prop
 	@.venv/bin/tracegrad demo $(ARGS)
 
 test: .venv/.installed-dev ## run the tests (ARGS="--slow" for the longer studies too)
 	@$(PY) -m pytest -n $(WORKERS) $(ARGS)
+
+oracle-nest: .venv/.installed-dev .venv-nest/.installed ## e-prop side by side with NEST's, on new seeds
+	@$(PY) -m pytest -n $(WORKERS) tests/oracles/test_nest_eprop.py $(ARGS)
 
 lint: .venv/.installed-dev ## check style and format
 	@$(PY) -m ruff check .
@@ -41,13 +44,22 @@ ci: ## everything that must pass
 	@bash .ci/run
 
 clean: ## remove the environment, caches and built files (runs/ stays)
-	rm -rf .venv .cache .pytest_cache .ruff_cache .hypothesis dist site
+	rm -rf .venv .venv-nest .cache .pytest_cache .ruff_cache .hypothesis dist site
 
 .venv/.installed .venv/.installed-dev .venv/.installed-docs: pyproject.toml | .venv/bin/pip
 	@extra=$(subst .venv/.installed,,$@); package=".$${extra:+[$${extra#-}]}"; \
 	echo "installing $$package into .venv (once; needs the network)" >&2; \
 	$(PIP) --editable "$$package"
 	@printf '%s\n' "$(CURDIR)" > .venv/.folder
+	@touch $@
+
+# NEST brings versions of its own, so it lies apart; it is asked for by a command, never imported.
+.venv-nest/.installed: pyproject.toml | .venv/bin/pip
+	@$(PY) -m venv --clear .venv-nest
+	@package=$$($(PY) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	  print(*project["optional-dependencies"]["oracle-nest"])') && \
+	echo "installing $$package into .venv-nest (once; needs the network)" >&2 && \
+	.venv-nest/bin/python -m pip --disable-pip-version-check install --quiet $$package
 	@touch $@
 
 # The first interpreter that is new enough and can make an environment; PYTHON=... names another.

@@ -9,6 +9,7 @@ from tracegrad.data.tasks.evidence_accumulation import Evidence
 from tracegrad.data.tasks.pattern_generation import Pattern
 
 SEED, ITERATIONS = 1, 5
+PATTERN, EVIDENCE = Pattern(), Evidence()
 # Losses of iterations 0..4: NEST's test_eprop_bsshslm_2020_plasticity.py, which checks them against
 # the original TensorFlow code of Bellec et al. 2020 to 1e-7.
 REGRESSION_LOSSES = (
@@ -52,12 +53,12 @@ class Classification(NamedTuple):
     losses: tuple[float, ...]
 
 
-def regression() -> Regression:
-    rng = np.random.RandomState(SEED)
-    w_in, w_rec = _weights(rng, 100, 100), _recurrent(rng, 100)
-    w_out = _weights(rng, 100, 1)
-    feedback = _single(rng.randn(100, 1) / np.sqrt(100))
-    pattern = Pattern()
+def regression(seed: int = SEED, pattern: Pattern = PATTERN, n: int = 100) -> Regression:
+    """The draws of a seed; the published losses belong to the defaults."""
+    rng = np.random.RandomState(seed)
+    w_in, w_rec = _weights(rng, pattern.lines, n), _recurrent(rng, n)
+    w_out = _weights(rng, n, 1)
+    feedback = _single(rng.randn(n, 1) / np.sqrt(n))
     xs, ys = pattern.spikes(rng), pattern.target(rng)
     shape = (ITERATIONS, pattern.steps, 1)
     return Regression(
@@ -71,21 +72,26 @@ def regression() -> Regression:
     )
 
 
-def classification() -> Classification:
-    rng = np.random.RandomState(SEED)
-    w_in, w_rec = _weights(rng, 40, 100), _recurrent(rng, 100)
-    limit = np.sqrt(3 / ((100 + 2) / 2))  # Glorot, uniform
-    w_out = _single(rng.uniform(-limit, limit, (100, 2)).T)
-    feedback = _single(rng.randn(100, 2))
-    drawn = [Evidence().sample(rng, 1) for _ in range(ITERATIONS)]
-    window = np.stack([batch.weight for batch in drawn]) > 0
+def classification(
+    seed: int = SEED, evidence: Evidence = EVIDENCE, n: int = 100, batch: int = 1
+) -> Classification:
+    """The draws of a seed; the published losses belong to the defaults."""
+    rng = np.random.RandomState(seed)
+    w_in, w_rec = _weights(rng, evidence.lines, n), _recurrent(rng, n)
+    limit = np.sqrt(3 / ((n + 2) / 2))  # Glorot, uniform
+    w_out = _single(rng.uniform(-limit, limit, (n, 2)).T)
+    feedback = _single(rng.randn(n, 2))
+    drawn = [evidence.sample(rng, batch) for _ in range(ITERATIONS)]
+    xs = np.stack([sequences.xs for sequences in drawn]).astype(float)
+    xs[:, 0] = 0.0  # as in the source: NEST ignores a spike at the first step of a sequence
+    window = np.stack([sequences.weight for sequences in drawn]) > 0
     return Classification(
         w_in=w_in,
         w_rec=w_rec,
         w_out=w_out,
         feedback=feedback,
-        xs=np.stack([batch.xs for batch in drawn]).astype(float),
-        ys=np.stack([batch.ys for batch in drawn]),
+        xs=xs,
+        ys=np.stack([sequences.ys for sequences in drawn]),
         weight=window / window.sum(axis=1, keepdims=True),  # 1/150 in float64
         losses=CLASSIFICATION_LOSSES,
     )

@@ -1,6 +1,7 @@
 """tracegrad: write one neuron, get its online learning rule."""
 
 from tracegrad import data as data
+from tracegrad.learn import eventprop as eventprop
 from tracegrad.learn import loss as losses
 from tracegrad.learn import rules as rules
 from tracegrad.learn import signal as signals
@@ -72,6 +73,7 @@ __all__ = [
     "Triangle",
     "ZeroReset",
     "decay",
+    "eventprop",
     "losses",
     "parameter",
     "positive",
