@@ -11,7 +11,8 @@ Reals = Float[np.ndarray, "..."]
 class ByLag(NamedTuple):
     """Agreement by lag, arrays of one entry per lag; NaN where there is nothing to compare.
 
-    `lags` are steps between the use of the weight and the loss, the last one with all that is older if `older`.
+    `lags` are steps between the use of the weight and the loss; if `older`, the last entry holds
+    all that is older too.
     `share` is the norm of the exact part relative to that of the whole exact gradient; parts may
     cancel, so shares need not sum to 1.
     """

@@ -140,9 +140,10 @@ def fidelity(
     exact, rates = _exact(net, loss, data)
     lags = min(trial.lags, len(xs))
     keys = jax.random.split(jax.random.key(0) if trial.key is None else trial.key, trial.draws)
-    true_parts = _arrays(net, _exact_parts(net, loss, data, lags))
-    draws, parts = (_arrays(net, tree) for tree in _rule_parts(net, rule, loss, (data, keys), lags))
+    draws = _arrays(net, _rule_wholes(net, rule, loss, (data, keys)))
     _refuse_zeros(rule.name, draws, exact)
+    true_parts = _arrays(net, _exact_parts(net, loss, data, lags))
+    parts = _arrays(net, _rule_parts(net, rule, loss, (data, keys), lags))
     shown = lags if lags == len(xs) else lags + 1  # nothing is older than the block
     entries = []
     for name, true in exact.items():
@@ -165,7 +166,8 @@ def judge(
     `given` is a gradient of this library, or a mapping from each name of `net.names()` that learns
     to an array that NumPy reads, such as a PyTorch tensor without a graph. The exact gradient is
     that of $\frac1B\sum_b\sum_t w^t_b\,\ell^t_b$, in the shape of the library: rows of a weight are
-    postsynaptic, and that of a time constant or threshold is with respect to its logarithm. Example:
+    postsynaptic, and that of a time constant or threshold is with respect to its logarithm.
+    Example:
 
     ```python
     given = {"layers.0.input.weight": w_in.grad, "readout.input.weight": w_out.grad}
@@ -254,16 +256,21 @@ def _exact_parts(net: Network, loss: Loss, data: Data, lags: int) -> Network:
 
 
 @eqx.filter_jit
+def _rule_wholes(net: Network, rule: Rule, loss: Loss, run: tuple[Data, Array]) -> Network:
+    """The whole gradient for every key, every leaf (draw, ...)."""
+    data, keys = run
+    return jax.lax.map(lambda k: _whole(net, rule, loss, data, rule.signal.init(net, k))[0], keys)
+
+
+@eqx.filter_jit
 def _rule_parts(
     net: Network, rule: Rule, loss: Loss, run: tuple[Data, Array], lags: int
-) -> tuple[Network, Network]:
-    """For every key the whole gradient, and its parts by lag."""
+) -> Network:
+    """The parts by lag for every key, every leaf (draw, lags + 1, ...)."""
     data, keys = run
 
-    def one(key: PRNGKeyArray) -> tuple[Network, Network]:
-        feedback = rule.signal.init(net, key)
-        whole, _ = _whole(net, rule, loss, data, feedback)
-        return whole, rule_by_lag(net, rule, loss, (data, feedback), lags)
+    def one(key: PRNGKeyArray) -> Network:
+        return rule_by_lag(net, rule, loss, (data, rule.signal.init(net, key)), lags)
 
     return jax.lax.map(one, keys)
 

@@ -18,7 +18,7 @@ from tracegrad.learn.plans.planner import choose
 from tracegrad.learn.regulariser import RateRegulariser
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
-from tracegrad.model.network import Network, State
+from tracegrad.model.network import Circuit, Network, State
 
 T = TypeVar("T")
 
@@ -30,14 +30,15 @@ def exact_by_lag(network: Network, loss: Loss, data: Data, lags: int) -> Network
     backwards for `lags` losses at a time: `lags` times the cost of BPTT, in reverse mode through
     the network itself. A rate regulariser is left out: it belongs to no step.
     """
+    circuit = network.discretise()
 
-    def one(network: Network, state: State, now: tuple) -> tuple[State, Float[Array, ""]]:
+    def one(circuit: Circuit, state: State, now: tuple) -> tuple[State, Float[Array, ""]]:
         x, target, weight = now
-        outputs, state = network(x[None], state)
-        return state, loss_and_error(loss, outputs[-1][0], target, weight)[0]
+        state = circuit.step(state, x, circuit.stages[0].feedforward(x)).after
+        return state, loss_and_error(loss, state[-1].z, target, weight)[0]
 
     def forward(state: State, now: tuple) -> tuple[State, State]:
-        return one(network, state, now)[0], state
+        return one(circuit, state, now)[0], state
 
     def backward(carry: tuple, now: tuple) -> tuple[tuple, None]:
         cotangents, total = carry
@@ -46,19 +47,22 @@ def exact_by_lag(network: Network, loss: Loss, data: Data, lags: int) -> Network
         # The loss that has held this slot is `lags` steps ahead: it joins what is older.
         cotangents = jax.tree.map(lambda c: c.at[-1].add(c[slot]).at[slot].set(0.0), cotangents)
         asked = jnp.zeros(lags + 1, data.xs.dtype).at[slot].set(1.0)
-        _, back = jax.vjp(lambda network, state: one(network, state, seen), network, before)
+        _, back = jax.vjp(lambda circuit, state: one(circuit, state, seen), circuit, before)
         gradient, cotangents = jax.vmap(lambda c, a: back((c, a)))(cotangents, asked)
         lag = jnp.append((jnp.arange(lags) - s) % lags, lags)
         return (cotangents, _add(total, lag, gradient)), None
 
     steps = (data.xs, data.ys, data.weight)
-    end, before = jax.lax.scan(forward, network.discretise().rest(data.xs.shape[1]), steps)
-    start = (_slots(jax.tree.map(jnp.zeros_like, end), lags + 1), _nothing(network, lags + 1))
+    end, before = jax.lax.scan(forward, circuit.rest(data.xs.shape[1]), steps)
+    start = jax.tree.map(jnp.zeros_like, _slots((end, circuit), lags + 1))
     times = jnp.arange(data.xs.shape[0])
-    return jax.lax.scan(backward, start, (times, before, steps), reverse=True)[0][1]
+    total = jax.lax.scan(backward, start, (times, before, steps), reverse=True)[0][1]
+    return jax.vmap(lambda gradient: pull_back(network, gradient))(total)
 
 
-def rule_by_lag(network: Network, rule: Rule, loss: Loss, run: tuple[Data, Feedback], lags: int):
+def rule_by_lag(
+    network: Network, rule: Rule, loss: Loss, run: tuple[Data, Feedback], lags: int
+) -> Network:
     r"""The gradient of an online rule by lag, every leaf (lags + 1, ...), the last what is older.
 
     $g(\ell)=C(\ell)-C(\ell-1)$, where $C(\ell)$ is the rule's gradient with an influence that was
@@ -72,6 +76,7 @@ def rule_by_lag(network: Network, rule: Rule, loss: Loss, run: tuple[Data, Feedb
         return exact_by_lag(network, loss, data, lags)
     plan = choose(rule, loss._replace(rate=RateRegulariser()), 1, carry=True)
     circuit, batch = network.discretise(), data.xs.shape[1]
+    one: Any = None  # the state does not depend on the influence: one, beside many memories
     empty = plan.init(circuit, batch)
 
     def forward(carry: tuple, now: tuple) -> tuple[tuple, None]:
@@ -79,27 +84,26 @@ def rule_by_lag(network: Network, rule: Rule, loss: Loss, run: tuple[Data, Feedb
         t, seen = now
         memory = jax.tree.map(lambda m, e: m.at[t % lags].set(e), memory, empty)
 
-        def block(memory: Any) -> tuple[Network, Stream]:
+        def block(memory: Any) -> tuple[Circuit, Stream]:
             outcome = plan.block(circuit, feedback, Stream(state, memory), seen)
-            return pull_back(network, outcome.gradient), outcome.stream
+            # A rule may have detached resets, which is part of the structure and no array.
+            leaves = jax.tree.leaves(outcome.gradient)
+            return jax.tree.unflatten(jax.tree.structure(circuit), leaves), outcome.stream
 
-        # The state does not depend on the influence: there is one, beside many memories.
-        gradient, stream = jax.vmap(block, out_axes=(0, Stream(None, 0)))(memory)
+        gradient, stream = jax.vmap(block, out_axes=(0, Stream(one, 0)))(memory)
         window = jnp.append((t - jnp.arange(lags)) % lags, lags)
         return (stream.state, stream.memory, _add(total, window, gradient)), None
 
-    start = (circuit.rest(batch), _slots(empty, lags + 1), _nothing(network, lags + 1))
+    nothing = jax.tree.map(jnp.zeros_like, _slots(circuit, lags + 1))
+    start = (circuit.rest(batch), _slots(empty, lags + 1), nothing)
     blocks = jax.tree.map(lambda a: a[:, None], data)  # of one step
     windows = jax.lax.scan(forward, start, (jnp.arange(data.xs.shape[0]), blocks))[0][2]
-    return jax.tree.map(lambda c: jnp.concatenate([c[:1], c[1:] - c[:-1]]), windows)
+    parts = jax.tree.map(lambda c: jnp.concatenate([c[:1], c[1:] - c[:-1]]), windows)
+    return jax.vmap(lambda gradient: pull_back(network, gradient))(parts)
 
 
 def _slots(tree: T, count: int) -> T:
     return jax.tree.map(lambda a: jnp.broadcast_to(a, (count, *a.shape)), tree)
-
-
-def _nothing(network: Network, count: int) -> Network:
-    return _slots(jax.tree.map(jnp.zeros_like, network), count)
 
 
 def _add(total: T, index: Array, parts: T) -> T:
