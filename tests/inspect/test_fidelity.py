@@ -66,7 +66,7 @@ def test_an_approximation_is_exact_in_the_readout_only():
     assert entry.bias == pytest.approx(
         float(jnp.linalg.norm(ours - theirs)) / np.linalg.norm(theirs)
     )
-    assert entry.cosine < 0.999 and entry.by_lag.cosine[0] > 1 - 1e-10
+    assert entry.bias > 1e-2 and entry.by_lag.cosine[0] > 1 - 1e-10
     assert result["readout.input.weight"].bias < 1e-10
 
 

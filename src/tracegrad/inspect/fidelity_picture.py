@@ -51,11 +51,11 @@ def draw_fidelity(found: Mapping[str, Sequence[Agreement]], path: Path) -> Path:
         figure.colorbar(left, ax=axes[row, 0], pad=0.01, aspect=12, ticks=CLASSES)
         bar = figure.colorbar(right, ax=axes[row, 1], pad=0.01, aspect=12, extend="both")
         bar.set_ticks([-2, -1, 0, 1, 2], labels=["1/4", "1/2", "1", "2", "4"])
-    _exact(figure, axes[rules], lags)
+    _exact(figure, list(axes[rules]), lags)
     axes[0, 0].set_yticks(range(len(names)), names)
     for axis in figure.axes:
         axis.tick_params(labelsize=8)
-    _name_lags(axes[rules], lags[0])
+    _name_lags(list(axes[rules]), lags[0])
     figure.savefig(path, dpi=130)
     return path
 
