@@ -10,6 +10,7 @@ from tracegrad.run.cli import main
 
 from .test_user_neuron import NEURON
 
+pytestmark = pytest.mark.usefixtures("as_user")  # a user's neuron may pass plain numbers
 SMALL = ["--hidden", "3", "--steps", "6"]
 MINE = ["fidelity", "my.py:MyNeuron"]
 MISTAKES = [
