@@ -1,6 +1,7 @@
 """tracegrad: write one neuron, get its online learning rule."""
 
 from tracegrad import data as data
+from tracegrad import inspect as inspect
 from tracegrad.learn import eventprop as eventprop
 from tracegrad.learn import loss as losses
 from tracegrad.learn import rules as rules
@@ -74,6 +75,7 @@ __all__ = [
     "ZeroReset",
     "decay",
     "eventprop",
+    "inspect",
     "losses",
     "parameter",
     "positive",

@@ -1,4 +1,4 @@
-"""audit: counts equal what is allocated and what a hand counts; locality is a fact of perturbation."""
+"""audit: counts equal what is allocated and counted by hand; locality is seen by perturbing."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from tracegrad.inspect.locality import locality
 from tracegrad.inspect.operations import count_operations
 from tracegrad.learn.influence import Block
 
-N, M, O = 5, 7, 3
+N, M, OUT = 5, 7, 3
 
 
 def network(*neurons, tau=20e-3):
@@ -19,7 +19,7 @@ def network(*neurons, tau=20e-3):
         tg.Layer(tg.Dense(M if i == 0 else N, N), neuron, recurrent=tg.Dense(N, N))
         for i, neuron in enumerate(neurons)
     ]
-    return tg.Network(*layers, readout=tg.Readout(N, O, tau=tau), dt=1e-3)
+    return tg.Network(*layers, readout=tg.Readout(N, OUT, tau=tau), dt=1e-3)
 
 
 RANDOM = tg.rules.eprop(signal=tg.signals.Random())
@@ -42,13 +42,13 @@ def test_memory_is_what_a_learner_allocates(rule):
 
 def test_a_trace_per_synapse_is_counted_by_hand():
     seen = audit(network(tg.CubaLIF()), RANDOM)
-    synapses = N * M + N * N + N * O
-    assert seen.synapses == synapses and seen.neurons == N + O
+    synapses = N * M + N * N + N * OUT
+    assert seen.synapses == synapses and seen.neurons == N + OUT
     # two states and the kappa tap for each input, recurrent weight and coefficient; emit, direct
     hidden = 3 * (N * M + N * N + 3 * N) + 2 * N + 3 * N
-    readout = (O * N + O) + O + O  # one state of the leaky readout and its decay
+    readout = (OUT * N + OUT) + OUT + OUT  # one state of the leaky readout and its decay
     assert seen.memory.traces == hidden + readout
-    assert seen.memory.state == 3 * N + 2 * O
+    assert seen.memory.state == 3 * N + 2 * OUT
     assert seen.operations.forward_per_spike == N
     assert seen.operations.learning_per_spike == 3 * N
     assert seen.words_per_synapse == (hidden + readout) / synapses
@@ -58,7 +58,7 @@ def test_backpropagation_keeps_more_with_every_step_and_is_not_local():
     seen = audit(network(tg.LIF()), tg.rules.bptt())
     assert seen.memory.rule == 0 and not seen.local
     # the input, and of every neuron at least its state and its spike
-    assert M + 2 * N <= seen.memory.kept_per_step <= M + 10 * (N + O)
+    assert M + 2 * N <= seen.memory.kept_per_step <= M + 10 * (N + OUT)
 
 
 def test_what_a_rule_needs():
@@ -99,8 +99,8 @@ def test_operations_are_counted():
     assert count_operations(loop, xs) == 5 * 3
     assert count_operations(jax.jit(lambda a: jnp.sum(jnp.exp(a))), a) == 6 + 6
     step = audit(network(tg.LIF()), RANDOM).operations
-    dense = 2 * (N * M + N * N + N * O)
-    assert dense < step.forward < dense + 20 * (N + O)
+    dense = 2 * (N * M + N * N + N * OUT)
+    assert dense < step.forward < dense + 20 * (N + OUT)
     assert step.learning > 3 * (N * M + N * N)
 
 

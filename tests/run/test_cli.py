@@ -33,7 +33,10 @@ def complaint(capsys: pytest.CaptureFixture) -> str:
 
 
 MISTAKES = [
-    (["fly"], "There is no command fly. There are train, demo, show, tasks, rules, neurons"),
+    (
+        ["fly"],
+        "There is no command fly. There are train, demo, fidelity, show, tasks, rules, neurons",
+    ),
     (["train"], "train needs a task: tracegrad train TASK, with digits, spoken-digits"),
     (["train", "digit"], "There is no task digit. There are digits, spoken-digits"),
     (["train", "digits", "--lr", "fast"], "--learning-rate: could not convert .*'fast'"),

@@ -2,3 +2,8 @@
 
 from tracegrad.inspect.audit import Audit as Audit
 from tracegrad.inspect.audit import audit as audit
+from tracegrad.inspect.fidelity import Fidelity as Fidelity
+from tracegrad.inspect.fidelity import Trial as Trial
+from tracegrad.inspect.fidelity import assert_faithful as assert_faithful
+from tracegrad.inspect.fidelity import fidelity as fidelity
+from tracegrad.inspect.fidelity import judge as judge

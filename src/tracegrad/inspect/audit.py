@@ -216,7 +216,9 @@ def _cost(seen: Audit) -> Table:
     if memory.kept_per_step:
         row("words kept for every step of a block", 0, memory.kept_per_step)
     row("operations, dense", operations.forward, operations.learning)
-    row("operations of one input spike", operations.forward_per_spike, operations.learning_per_spike)
+    row(
+        "operations of one input spike", operations.forward_per_spike, operations.learning_per_spike
+    )
     table.caption = (
         f"{n:,} neurons, {p:,} synapses, {memory.weights:,} shared words of weights and "
         f"coefficients; {seen.reads:,} words read and {seen.writes:,} written a step"

@@ -191,9 +191,7 @@ def _classify(places: _Seen, needed: np.ndarray) -> dict[str, Needs]:
 
 def _of(places: _Seen, index: int, kind: str, rows: np.ndarray) -> Needs:
     """Needs of all entries of one array of one stage."""
-    parts = [
-        _of_one(places, index, kind, at, rows[at]) for at in np.ndindex(rows.shape[:-1])
-    ]
+    parts = [_of_one(places, index, kind, at, rows[at]) for at in np.ndindex(rows.shape[:-1])]
     return Needs(*(any(values) for values in zip(*parts, strict=True)))
 
 

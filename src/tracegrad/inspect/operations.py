@@ -8,8 +8,9 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 _FREE = frozenset(
-    "broadcast_in_dim reshape squeeze transpose slice dynamic_slice concatenate convert_element_type "
-    "copy copy_p stop_gradient iota gather pad rev select_n split dynamic_update_slice "
+    "broadcast_in_dim reshape squeeze transpose slice dynamic_slice concatenate "
+    "convert_element_type copy copy_p stop_gradient iota gather pad rev select_n split "
+    "dynamic_update_slice "
     "expand_dims random_wrap random_unwrap".split()
 )  # moves, choices and conversions of numbers, no arithmetic
 

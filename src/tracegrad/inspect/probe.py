@@ -21,9 +21,7 @@ def probe(network: Network, size: int = SIZE) -> Network:
         n = min(size, layer.input.outputs)
         recurrent = None if layer.recurrent is None else _dense(layer.recurrent, n, n)
         layers.append(
-            Layer(
-                _dense(layer.input, inputs, n), _cut(layer.neuron, n), recurrent, layer.autapses
-            )
+            Layer(_dense(layer.input, inputs, n), _cut(layer.neuron, n), recurrent, layer.autapses)
         )
         inputs = n
     read = sum(layer.input.outputs for layer in layers) if network.readout.all_layers else inputs

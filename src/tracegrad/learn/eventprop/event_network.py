@@ -9,6 +9,7 @@ from tracegrad.learn.eventprop.flow import Cell
 from tracegrad.model.cuba_lif import CubaLIF
 from tracegrad.model.layer import Layer
 from tracegrad.model.network import Network
+from tracegrad.model.neuron import CURRENT
 from tracegrad.model.parameter import setting
 from tracegrad.model.reset import ZeroReset
 
@@ -145,8 +146,8 @@ def _from_layer(layer: Layer, dt: float) -> EventLayer:
         )
     stage = layer.discretise(dt)
     return EventLayer(
-        stage.weight,
-        stage.recurrent,
+        stage.matrix,
+        None if stage.recurrent is None else stage.recurrent[CURRENT],
         tau_mem=_plain(neuron.tau_mem.value),
         tau_syn=_plain(neuron.tau_syn.value),
         v_threshold=_plain(neuron.v_threshold.value),
