@@ -1,0 +1,3 @@
+"""Inspect a rule: what it is, in equations."""
+
+from tracegrad.inspect.explain import explain as explain
