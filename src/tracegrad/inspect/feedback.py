@@ -49,7 +49,7 @@ def meeting(filter: AbstractFilter, circuit: Circuit, readout: Cell) -> Meeting:
     one = jax.ShapeDtypeStruct((1,), jnp.result_type(float))
 
     def single(values: list[Array]) -> Circuit:
-        where = (lambda c: c.stages[-1].coefficients)
+        where = lambda c: c.stages[-1].coefficients
         return eqx.tree_at(where, circuit, dict(zip(names, values, strict=True)))
 
     symbols = [readout.coefficients[name] for name in names]
@@ -69,7 +69,15 @@ def meeting(filter: AbstractFilter, circuit: Circuit, readout: Cell) -> Meeting:
         for now, before in [_tap(name, met)]
     ]
     filters = (Section("Filter", tuple(equations)),) if equations else ()
+    if met == OUTPUT and _forgets(readout):
+        filters = (Section("Filter", (), "none [dropped: the readout's memory]"),)
     return Meeting(n.E_NOW if met == OUTPUT else n.EBAR_NOW, filters, carried)
+
+
+def _forgets(readout: Cell) -> bool:
+    """Whether a readout without a filter is heard at the present step only, though it remembers."""
+    remembered = {n.trace(row, n.BEFORE) for row in readout.rows}
+    return any(remembered & set(linear) for linear in readout.rows.values())
 
 
 @singledispatch
@@ -89,18 +97,18 @@ def _(kind: Symmetric, place: Place, error: Any) -> tuple[Section, ...]:
     if place.above:
         up = sp.Symbol("W_above_ki") * sp.Symbol("L_above_k[t]") * sp.Symbol("g_above_k[t]")
         terms.append(sp.Sum(up, (n.K, 1, sp.Symbol("n_above"))))
-    note = "delta_k: dLoss/dy_k of output k"
+    note = ""
     if place.above:
-        note += (
-            "; g_above_k: dz_k/dI_k in the layer above at this step [dropped: what reaches the "
-            "loss later, through the states of the layers above]"
+        note = (
+            "g_above_k: dz_k/dI_k in the layer above at this step "
+            "[dropped: the memory of the layers above]"
         )
     return (Section("Signal", (Equation(n.SIGNAL, tuple(terms)),), note),)
 
 
 def _broadcast(error: Any) -> tuple[Section, ...]:
     heard = sp.Sum(sp.Symbol("B_ik") * error, (n.K, 1, OUTPUTS))
-    note = "delta_k: dLoss/dy_k of output k; B: random feedback in place of the true weights"
+    note = "B: random feedback in place of the true weights"
     return (Section("Signal", (Equation(n.SIGNAL, (heard,)),), note),)
 
 
@@ -122,10 +130,10 @@ def _(kind: ThroughReadout, place: Place, error: Any) -> tuple[Section, ...]:
     return ()
 
 
-def change(met: sp.Symbol, heard: Any = n.SIGNAL) -> Section:
+def change(met: sp.Symbol, heard: Any) -> Section:
     """The weight change: signal times trace, summed over time."""
-    summed = -n.ETA * sp.Sum(heard * met, (n.T, 1, n.T))
-    note = "likewise of V_ij and b_i; eta: the rate of plain gradient descent"
+    summed = -n.ETA * sp.Sum(heard * met, (n.T, 1, sp.Symbol("n")))
+    note = "W_ij stands for every weight that has this trace"
     return Section("Change", (Equation(sp.Symbol("Delta W_ij"), (summed,)),), note)
 
 

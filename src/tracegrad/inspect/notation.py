@@ -26,8 +26,10 @@ E_NOW, E_BEFORE = sp.Symbol("e_ij[t]"), sp.Symbol("e_ij[t-1]")
 EBAR_NOW, EBAR_BEFORE = sp.Symbol("ebar_ij[t]"), sp.Symbol("ebar_ij[t-1]")
 SIGNAL, ETA = sp.Symbol("L_i[t]"), sp.Symbol("eta")
 Z_NOW, Z_BEFORE = sp.Symbol("z[t]"), sp.Symbol("z[t-1]")
-DELTA = sp.Symbol("delta_k[t]")
-I, J, K, T = sp.symbols("i j k t", integer=True)
+DELTA, DELTA_I = sp.Symbol("delta_k[t]"), sp.Symbol("delta_i[t]")  # dLoss/dy of an output
+OTHER = sp.Symbol("G_z_k[t-1]")  # what a weight does to the output of another neuron
+J, K, T = sp.symbols("j k t")
+OTHERS = sp.Symbol("k!=i")  # an index that leaves out i
 
 
 def current(port: str, when: str = NOW) -> sp.Symbol:
@@ -63,6 +65,8 @@ def latex_name(symbol: sp.Symbol) -> str:
     r"""A symbol in LaTeX: `eps_i_syn[t-1]` is $\epsilon^{i_{\mathrm{syn}},t-1}_{ij}$."""
     found = re.fullmatch(r"(.*?)(?:\[(.*)\])?", symbol.name)
     assert found is not None  # the pattern takes every name
+    if symbol == OTHERS:
+        return r"k\neq i"
     base, when = found.groups()
     *words, base = base.split(" ")  # as in "Delta W_ij"
     head, _, rest = base.partition("_")

@@ -18,7 +18,7 @@ from tracegrad.learn.influence import Block
 Factors = dict[tuple[sp.Symbol, Any], Any]  # (where from, what is carried): its factor
 Coupling = dict[sp.Symbol, tuple[Any, ...]]  # the tangent of a current, as a sum
 
-SYNAPSE = "x_j is x_j[t] for W_ij, z_j[t-1] for V_ij, 1 for b_i"
+N = sp.Symbol("n")
 
 
 class Site(NamedTuple):
@@ -27,8 +27,17 @@ class Site(NamedTuple):
     whole: Cell
     kept: Cell
     recurrent: bool
+    biased: bool
     below: bool
     hidden: bool
+
+    @property
+    def synapses(self) -> str:
+        """What x_j stands for, for each kind of weight."""
+        kinds = ["x_j[t] for W_ij"]
+        kinds += ["z_j[t-1] for V_ij"] if self.recurrent else []
+        kinds += ["1 for b_i"] if self.biased else []
+        return f"x_j is {', '.join(kinds)}"
 
 
 @singledispatch
@@ -44,7 +53,7 @@ def recursion(influence: Any, site: Site) -> tuple[Section, ...]:
 def _(influence: Block, site: Site) -> tuple[Section, ...]:
     """One trace per synapse and state; paths through other neurons are dropped."""
     own = n.V_II * n.E_BEFORE
-    others = sp.Sum(n.V_IK * sp.Symbol("e_kj[t-1]"), (n.K, 1, sp.Symbol("n")))
+    others = sp.Sum(n.V_IK * n.OTHER, (n.OTHERS, 1, N))
     kept, whole = {}, {}
     for port in site.kept.ports:
         seen = (n.presynaptic(port),)
@@ -58,32 +67,32 @@ def _(influence: Block, site: Site) -> tuple[Section, ...]:
         if n.trace(row, n.NOW) not in dead
     ]
     e = _equation(n.E_NOW, site.kept.emit, site.whole.emit, ({}, {}, dead))
-    note = SYNAPSE + (f"; {_names(dead)} has no trace, no weight reaches it" if dead else "")
-    if any(others in map(_carried, row.dropped) for row in rows):
-        note += "; the dropped sum is over neurons k other than i"
-    slopes = [Equation(symbol, (x,)) for symbol, x in site.kept.slopes.items()]
+    note = site.synapses
+    if any(term.has(n.OTHER) for row in rows for term in row.dropped):
+        note += "; G_z_k is what the weight does to z of neuron k"
+    if dead:
+        note += f"; {_names(dead)} has no trace, because nothing that learns reaches it"
     return (
         Section("Trace", tuple(rows), note),
-        Section("Eligibility", (e, *slopes)),
+        Section("Eligibility", (e,)),
     )
 
 
 @recursion.register
 def _(influence: Full, site: Site) -> tuple[Section, ...]:
     """The influence of any weight of the network on every state: nothing is dropped."""
-    count = sp.Symbol("n")
-    seen: list[Any] = [n.presynaptic("")]
+    heard: list[Any] = []
     if site.recurrent:
-        seen.append(sp.Sum(n.V_IK * sp.Symbol("G_z_k[t-1]"), (n.K, 1, count)))
+        heard.append(sp.Sum(n.V_IK * n.OTHER, (n.K, 1, N)))
     if site.below:
-        seen.append(sp.Sum(sp.Symbol("W_ik") * sp.Symbol("G_below_k[t]"), (n.K, 1, count)))
-    coupling = {tangent(port): tuple(seen) for port in site.whole.ports}
+        heard.append(sp.Sum(sp.Symbol("W_ik") * sp.Symbol("G_below_k[t]"), (n.K, 1, N)))
+    coupling = {tangent(port): (n.presynaptic(port), *heard) for port in site.whole.ports}
     renamed = {n.E_NOW: sp.Symbol("G_z[t]"), n.E_BEFORE: sp.Symbol("G_z[t-1]")} | {
         n.trace(row, when): n.trace(row, when, "G")
         for row in site.whole.rows
         for when in (n.NOW, n.BEFORE)
     }
-    dead = _dead(site.whole) if not site.below else set()
+    dead = _dead(site.whole)
     rows = [
         _equation(n.trace(row, n.NOW), linear, linear, (coupling, coupling, dead))
         for row, linear in site.whole.rows.items()
@@ -94,28 +103,31 @@ def _(influence: Full, site: Site) -> tuple[Section, ...]:
         Equation(e.left.xreplace(renamed), tuple(t.xreplace(renamed) for t in e.terms))
         for e in (*rows, z)
     ]
-    slopes = [Equation(symbol, (x,)) for symbol, x in site.whole.slopes.items()]
     note = (
-        "of any weight of the network on neuron i; x_j only for a weight into neuron i itself: "
-        f"{SYNAPSE.removeprefix('x_j is ')}; nothing is dropped"
+        "of any weight of the network on neuron i, nothing dropped; "
+        f"{site.synapses}, and 0 for a weight that is not into neuron i"
     )
-    sections = (Section("Influence", (*told, *slopes), note),)
+    if site.below:
+        note += "; G_below_k is that on z_k of what the layer reads"
+    sections = (Section("Influence", tuple(told), note),)
     return sections if site.hidden else (*sections, _readout_change())
 
 
 @recursion.register
 def _(influence: None, site: Site) -> tuple[Section, ...]:
     """Reverse mode: the adjoints of a neuron, backward in time."""
-    rows = unfolded(site.whole.rows)
+    dead = _dead(site.whole)
+    rows = {
+        row: linear
+        for row, linear in unfolded(site.whole.rows).items()
+        if n.trace(row, n.NOW) not in dead
+    }
     adjoint_z, adjoint_i = sp.Symbol("lambda_z[t]"), sp.Symbol("lambda_I[t]")
+    back: list[Any] = [n.DELTA_I]
     if site.hidden:
-        reads = sp.Symbol("W_ki") * sp.Symbol("lambda_I_k[t]")
-        back: list[Any] = [sp.Sum(reads, (n.K, 1, sp.Symbol("n")))]
-    else:
-        back = [sp.Symbol("delta_i[t]")]
+        back = [sp.Sum(sp.Symbol("W_ki") * sp.Symbol("lambda_I_k[t]"), (n.K, 1, N))]
     if site.recurrent:
-        heard = sp.Symbol("V_ki") * sp.Symbol("lambda_I_k[t+1]")
-        back.append(sp.Sum(heard, (n.K, 1, sp.Symbol("n"))))
+        back.append(sp.Sum(sp.Symbol("V_ki") * sp.Symbol("lambda_I_k[t+1]"), (n.K, 1, N)))
 
     def received(source: sp.Symbol, when: str) -> list[Any]:
         factors = {row: linear[source] for row, linear in rows.items() if source in linear}
@@ -129,16 +141,17 @@ def _(influence: None, site: Site) -> tuple[Section, ...]:
         states.append(Equation(n.trace(row, n.NOW, "lambda"), _nonzero(terms)))
     z = Equation(adjoint_z, _nonzero([*back, *received(n.E_BEFORE, n.AFTER)]))
     current = Equation(adjoint_i, _nonzero(received(tangent(""), n.NOW)))
-    slopes = [Equation(symbol, (x,)) for symbol, x in site.whole.slopes.items()]
-    change = Equation(
-        sp.Symbol("Delta W_ij"), (-n.ETA * sp.Sum(adjoint_i * n.presynaptic(""), (n.T, 1, n.T)),)
-    )
+    changes = [_change("W_ij", adjoint_i * n.presynaptic(""))]
+    for name, symbol in site.whole.coefficients.items():
+        parts = received(shift(name), n.NOW)
+        parts.append(site.whole.emit.get(shift(name), 0) * adjoint_z)
+        changes.append(_change(symbol.name, sum(parts)))
     note = "of the states of neuron i, backward in time; nothing is dropped"
     if site.hidden:
         note += "; W_ki: the weights of whatever reads neuron i, the readout included"
     return (
-        Section("Adjoint", (z, *states, current, *slopes), note),
-        Section("Change", (change,), SYNAPSE),
+        Section("Adjoint", (z, *states, current), note),
+        Section("Change", tuple(changes), f"{site.synapses}; W_ij stands for all of them"),
     )
 
 
@@ -153,8 +166,8 @@ def coefficient_traces(site: Site) -> tuple[Section, ...]:
     if not equations:
         return ()
     note = (
-        "F_c_s takes the place of the x_j terms in the equation of state s (z: is added to the "
-        "output's) in the trace of coefficient c of neuron i; its change has the same form"
+        "a coefficient c of neuron i has traces of the same form, with F_c_s in place of the x_j "
+        "terms in that of state s, and F_c_z added to that of the output"
     )
     return (Section("Coefficients", tuple(equations), note),)
 
@@ -192,10 +205,13 @@ def later(expression: Any) -> Any:
     return whole.xreplace({s: one(s) for s in whole.free_symbols})
 
 
+def _change(weight: str, product: Any) -> Equation:
+    return Equation(sp.Symbol(f"Delta {weight}"), (-n.ETA * sp.Sum(product, (n.T, 1, N)),))
+
+
 def _readout_change() -> Section:
-    inner = sp.Sum(n.DELTA * sp.Symbol("G_z_k[t]"), (n.K, 1, sp.Symbol("n")))
-    change = Equation(sp.Symbol("Delta W_ij"), (-n.ETA * sp.Sum(inner, (n.T, 1, n.T)),))
-    return Section("Change", (change,), "of any weight of the network; k: the outputs")
+    inner = sp.Sum(n.DELTA * sp.Symbol("G_z_k[t]"), (n.K, 1, N))
+    return Section("Change", (_change("w", inner),), "of any weight w of the network; k: outputs")
 
 
 def _factors(linear: Linear, coupling: Coupling, dead: set) -> Factors:
@@ -229,11 +245,6 @@ def _equation(left: sp.Symbol, linear: Linear, exact: Linear, terms: tuple) -> E
         tuple(ours[key] * key[1] for key in sorted(ours, key=rank)),
         tuple(dropped[key] * key[1] for key in sorted(dropped, key=rank)),
     )
-
-
-def _carried(term: Any) -> Any:
-    sums = term.atoms(sp.Sum)
-    return sums.pop() if sums else term
 
 
 def _dead(cell: Cell) -> set[sp.Symbol]:

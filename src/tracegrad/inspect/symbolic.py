@@ -10,6 +10,8 @@ import numpy as np
 import sympy as sp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from tracegrad.errors import UsageError
+
 Operation = Callable[..., Any]
 CALLS = {"jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint"}
 # Shapes and types of one number: a scalar, or an array of one entry.
@@ -18,6 +20,20 @@ SAME = {
     "transpose",
 }  # fmt: skip
 sigmoid = sp.Function("sigmoid")
+
+
+class where(sp.Function):
+    """`where(condition, chosen, otherwise)`, which sympy leaves as it is.
+
+    A `Piecewise` would be solved for its conditions again and again, which takes seconds;
+    `expression.rewrite(sympy.Piecewise)` makes one of it.
+    """
+
+    nargs = 3
+
+    def _eval_rewrite_as_Piecewise(self, condition: Any, chosen: Any, otherwise: Any, **_: Any):
+        return sp.Piecewise((chosen, condition), (otherwise, True))
+
 
 OPERATIONS: dict[str, Operation] = {
     "add": lambda x, y: x + y,
@@ -65,7 +81,7 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-class UnknownPrimitive(ValueError):
+class UnknownPrimitive(UsageError):
     """A neuron uses an operation that has no symbol here."""
 
 
@@ -168,4 +184,4 @@ def _select(which: Any, otherwise: Any, chosen: Any) -> Any:
         return chosen
     if {chosen, otherwise} <= {sp.true, sp.false}:
         return which if chosen == sp.true else sp.Not(which)
-    return sp.Piecewise((chosen, which), (otherwise, True))
+    return where(which, chosen, otherwise)
