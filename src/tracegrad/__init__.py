@@ -1,6 +1,7 @@
 """tracegrad: write one neuron, get its online learning rule."""
 
 from tracegrad import data as data
+from tracegrad import inspect as inspect
 from tracegrad.learn import loss as losses
 from tracegrad.learn import rules as rules
 from tracegrad.learn import signal as signals
@@ -72,6 +73,7 @@ __all__ = [
     "Triangle",
     "ZeroReset",
     "decay",
+    "inspect",
     "losses",
     "parameter",
     "positive",

@@ -33,7 +33,7 @@ def complaint(capsys: pytest.CaptureFixture) -> str:
 
 
 MISTAKES = [
-    (["fly"], "There is no command fly. There are train, demo, show, tasks, rules, neurons"),
+    (["fly"], "There is no command fly. There are train, demo, show, explain, tasks, rules, neurons"),
     (["train"], "train needs a task: tracegrad train TASK, with digits, spoken-digits"),
     (["train", "digit"], "There is no task digit. There are digits, spoken-digits"),
     (["train", "digits", "--lr", "fast"], "--learning-rate: could not convert .*'fast'"),
@@ -51,6 +51,10 @@ MISTAKES = [
     (["demo", "--epochs", "many"], "Error parsing --epochs: invalid literal for int"),
     (["show"], "show needs one folder"),
     (["show", "nowhere"], "nowhere is no run folder"),
+    (["explain"], "explain needs a rule: tracegrad explain RULE, with bptt, rtrl"),
+    (["explain", "hebb"], "There is no rule hebb. There are bptt, rtrl"),
+    (["explain", "eprop", "--neuron", "Brain"], "There is no neuron Brain. There are LIF"),
+    (["explain", "eprop", "--format", "pdf"], "pdf"),
     (["tasks", "--all"], "tracegrad tasks takes no options, got --all"),
 ]
 

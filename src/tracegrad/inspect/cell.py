@@ -22,10 +22,11 @@ from tracegrad.model.surrogate import AbstractSurrogate
 
 Linear = dict[sp.Symbol, Any]  # the factor of each tangent; factors that are zero are left out
 ONE_CURRENT = ("",)
+LONG = 40  # operations from which an expression is left as it came: other forms take seconds
 
 
 class _Marked(AbstractSurrogate):
-    """Stands for a surrogate while a neuron is traced: its spike and slope are calls with a name."""
+    """Stands for a surrogate while a neuron is traced: spike and slope are calls with names."""
 
     label: str = setting("")
 
@@ -227,6 +228,8 @@ def _linear(
 def simplify(expression: Any) -> Any:
     """The shortest of a few cheap forms of an expression; `sympy.simplify` would take seconds."""
     whole = sp.sympify(expression)
+    if sp.count_ops(whole) > LONG:
+        return whole
     forms = [whole, sp.expand(whole), sp.factor_terms(whole), _merge(sp.factor_terms(whole))]
     return min(forms, key=lambda form: (sp.count_ops(form), forms.index(form)))
 

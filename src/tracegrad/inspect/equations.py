@@ -143,7 +143,7 @@ def _neuron(part: _Part, cell: Cell) -> tuple[Section, ...]:
     constants = [
         Equation(cell.coefficients[name], (right,))
         for name, right in defined.items()
-        if right is not None
+        if right is not None and right != cell.coefficients[name]
     ]
     formulas = [
         Equation(sp.Function(name)(sp.Symbol("x")), (formula,))

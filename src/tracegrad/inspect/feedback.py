@@ -49,8 +49,8 @@ def meeting(filter: AbstractFilter, circuit: Circuit, readout: Cell) -> Meeting:
     one = jax.ShapeDtypeStruct((1,), jnp.result_type(float))
 
     def single(values: list[Array]) -> Circuit:
-        where = lambda c: c.stages[-1].coefficients
-        return eqx.tree_at(where, circuit, dict(zip(names, values, strict=True)))
+        one = dict(zip(names, values, strict=True))
+        return eqx.tree_at(lambda c: c.stages[-1].coefficients, circuit, one)
 
     symbols = [readout.coefficients[name] for name in names]
     taps, shape = jax.make_jaxpr(lambda c: filter.taps(single(c)), return_shape=True)(

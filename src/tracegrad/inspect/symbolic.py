@@ -30,17 +30,19 @@ class where(sp.Function):
     """
 
     nargs = 3
+    is_commutative = True  # sympy would ask the condition
 
     def _eval_rewrite_as_Piecewise(self, condition: Any, chosen: Any, otherwise: Any, **_: Any):
         return sp.Piecewise((chosen, condition), (otherwise, True))
 
+HALVES = (sp.Integer(1), sp.Integer(0)), (sp.Integer(2), sp.Integer(1))
 
 OPERATIONS: dict[str, Operation] = {
     "add": lambda x, y: x + y,
     "add_any": lambda x, y: x + y,
     "sub": lambda x, y: x - y,
     "mul": lambda x, y: x * y,
-    "div": lambda x, y: x / y,
+    "div": lambda x, y: _divide(x, y),
     "neg": lambda x: -x,
     "exp": sp.exp,
     "exp2": lambda x: 2**x,
@@ -73,7 +75,7 @@ OPERATIONS: dict[str, Operation] = {
     "ge": sp.Ge,
     "lt": sp.Lt,
     "le": sp.Le,
-    "eq": sp.Eq,
+    "eq": lambda x, y: _equal(x, y),
     "ne": sp.Ne,
     "and": sp.And,
     "or": sp.Or,
@@ -86,7 +88,7 @@ class UnknownPrimitive(UsageError):
 
 
 def number(value: Any) -> sp.Basic:
-    """A constant as sympy writes it: an integer, or the shortest decimal of its own precision."""
+    """A constant: an integer, a simple fraction, or the shortest decimal of its own precision."""
     array = np.asarray(value).reshape(-1)
     if array.size != 1:
         raise ValueError(
@@ -96,7 +98,9 @@ def number(value: Any) -> sp.Basic:
     entry = array[0]
     if array.dtype == bool:
         return sp.true if entry else sp.false
-    return sp.Integer(int(entry)) if entry == int(entry) else sp.Float(str(entry))
+    if np.isfinite(entry) and entry * 64 == int(entry * 64):
+        return sp.Rational(int(entry * 64), 64)
+    return sp.Float(str(entry))
 
 
 def read(
@@ -158,9 +162,27 @@ def _apply(equation: Any, inputs: list[Any], named: dict[str, Operation]) -> lis
     return [OPERATIONS[name](*inputs)]
 
 
+def _equal(x: Any, y: Any) -> Any:
+    """Equality; with a maximum or minimum that one side is part of, it is an order."""
+    for whole, part in ((y, x), (x, y)):
+        for extreme, order in ((sp.Max, sp.Ge), (sp.Min, sp.Le)):
+            if isinstance(whole, extreme) and part in whole.args:
+                return order(part, extreme(*(other for other in whole.args if other != part)))
+    return sp.Eq(x, y)
+
+
+def _divide(x: Any, y: Any) -> Any:
+    """Quotient; JAX's derivative of a maximum or minimum is a step, 1/2 where both are equal."""
+    if isinstance(x, where) and isinstance(y, where) and (x.args[1:], y.args[1:]) == HALVES:
+        a, b = x.args[0], y.args[0]
+        if (a.func, a.lhs, a.rhs) == (b.func, b.rhs, b.lhs):
+            return sp.Heaviside(a.gts - a.lts)
+    return x / y
+
+
 def _convert(x: Any, dtype: Any) -> Any:
     """A number of another type; a condition counts as 1 or 0."""
-    if isinstance(x, sp.logic.boolalg.Boolean) and dtype != bool:
+    if isinstance(x, sp.logic.boolalg.Boolean) and not np.issubdtype(dtype, np.bool_):
         return _select(x, sp.Integer(0), sp.Integer(1))
     if np.issubdtype(dtype, np.integer) and not x.is_integer:
         raise UnknownPrimitive(

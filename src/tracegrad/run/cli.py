@@ -1,4 +1,4 @@
-"""Command line: `tracegrad train|demo|show|tasks|rules|neurons`."""
+"""Command line: `tracegrad train|demo|show|explain|tasks|rules|neurons`."""
 
 import sys
 import time
@@ -13,6 +13,7 @@ from tracegrad.errors import UsageError
 from tracegrad.learn.rules import RULES
 from tracegrad.model import NEURONS
 from tracegrad.run.defaults import defaults
+from tracegrad.run.explain_command import explain
 from tracegrad.run.folder import CONFIG, RunFolder, make_folder, new_path, open_run
 from tracegrad.run.options import DemoOptions, parse, parse_train
 from tracegrad.run.pictures import draw_curves
@@ -25,6 +26,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad train TASK [options]   train a network on a task and leave a run folder
   tracegrad demo                   learn to read digits online, beside BPTT and e-prop
   tracegrad show RUN               print a run again
+  tracegrad explain RULE           a rule in equations (--neuron, --format)
   tracegrad tasks|rules|neurons    list what there is
 
   tracegrad train --help           all options
@@ -124,7 +126,7 @@ def usage(arguments: list[str]) -> None:
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    made.__name__: made for made in (train, demo, show, tasks, rules, neurons)
+    made.__name__: made for made in (train, demo, show, explain, tasks, rules, neurons)
 }
 
 
