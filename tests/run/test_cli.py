@@ -33,7 +33,10 @@ def complaint(capsys: pytest.CaptureFixture) -> str:
 
 
 MISTAKES = [
-    (["fly"], "There is no command fly. There are train, demo, show, explain, tasks, rules, neurons"),
+    (
+        ["fly"],
+        "There is no command fly. There are train, demo, show, explain, tasks, rules, neurons",
+    ),
     (["train"], "train needs a task: tracegrad train TASK, with digits, spoken-digits"),
     (["train", "digit"], "There is no task digit. There are digits, spoken-digits"),
     (["train", "digits", "--lr", "fast"], "--learning-rate: could not convert .*'fast'"),
@@ -207,3 +210,16 @@ def test_the_demo_compares_three_rules(tmp_path, tiny_digits, monkeypatch, capsy
     (out / "bptt" / "summary.json").unlink()
     assert main(["show", str(out)]) == 0
     assert f"{out / 'bptt'} is unfinished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("text", "eps_v[t] = alpha*eps_v[t-1] + x_j"),
+        ("latex", r"\begin{align*}"),
+        ("markdown", "# eprop"),
+    ],
+)
+def test_explain_prints_a_rule(form, said, capsys):
+    assert main(["explain", "eprop", "--neuron", "LIF", "--format", form]) == 0
+    assert said in capsys.readouterr().out

@@ -125,13 +125,18 @@ def surrogates(neuron: AbstractNeuron) -> dict[str, Any]:
 
 def definitions(neuron: AbstractNeuron, dt: float) -> dict[str, Any]:
     """Each coefficient as an expression of the neuron's parameters; None if it has no symbol."""
-    leaves, treedef = jax.tree.flatten(neuron, is_leaf=lambda node: isinstance(node, Positive))
-    paths = [p for p, _ in jax.tree_util.tree_leaves_with_path(
-        neuron, is_leaf=lambda node: isinstance(node, Positive)
-    )]  # fmt: skip
+
+    def is_positive(node: object) -> bool:
+        return isinstance(node, Positive)
+
+    leaves, treedef = jax.tree.flatten(neuron, is_leaf=is_positive)
+    paths = [p for p, _ in jax.tree_util.tree_leaves_with_path(neuron, is_leaf=is_positive)]
     symbols = [
-        sp.Symbol(jax.tree_util.keystr(path, simple=True, separator="_"), positive=positive)
-        for path, positive in zip(paths, (isinstance(x, Positive) for x in leaves), strict=True)
+        sp.Symbol(
+            jax.tree_util.keystr(path, simple=True, separator="_"),
+            positive=is_positive(leaf) or None,
+        )
+        for path, leaf in zip(paths, leaves, strict=True)
     ]
     arguments = [
         sp.log(s) if isinstance(leaf, Positive) else s

@@ -35,6 +35,7 @@ class where(sp.Function):
     def _eval_rewrite_as_Piecewise(self, condition: Any, chosen: Any, otherwise: Any, **_: Any):
         return sp.Piecewise((chosen, condition), (otherwise, True))
 
+
 HALVES = (sp.Integer(1), sp.Integer(0)), (sp.Integer(2), sp.Integer(1))
 
 OPERATIONS: dict[str, Operation] = {
