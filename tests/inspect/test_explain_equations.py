@@ -79,10 +79,8 @@ def network(neuron, readout=5e-3, recurrent=True):
 
 
 def at_random(tree, seed):
-    leaves, treedef = jax.tree.flatten(tree)
-    keys = random.split(random.key(seed), len(leaves))
-    drawn = [random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(treedef, drawn)
+    draw = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: jnp.asarray(draw.normal(size=leaf.shape)), tree)
 
 
 def before_of(circuit):
@@ -95,31 +93,33 @@ def before_of(circuit):
     return (hidden, *states[1:])
 
 
-class Teaching(NamedTuple):
-    error: jax.Array
-    feedback: tuple
+class Step(NamedTuple):
+    """What one step of a rule made of random states, traces, input and error."""
+
+    circuit: Circuit
+    moment: Moment
+    memory: tuple
+    after: tuple
+    old: tuple  # eligibility traces before and after
+    new: tuple
     signal: jax.Array
     gradient: Circuit
 
 
 @eqx.filter_jit
-def push(net, rule, seed):
-    """One step of the rule on random states and traces, and what went in."""
+def push(net, rule, memory, before, x, error, feedback):
+    """One step of the rule by the library."""
     circuit = net.discretise()
     prepared = rule.influence.prepare(circuit)
-    taps = rule.filter.taps(circuit)
-    memory = at_random(rule.influence.init(prepared, taps, BATCH), seed)
-    x = random.normal(random.key(seed + 1), (BATCH, INPUTS))
-    moment = circuit.step(before_of(circuit), x, circuit.stages[0].feedforward(x))
+    moment = circuit.step(before, x, circuit.stages[0].feedforward(x))
     locals_ = tuple(map(local, prepared.stages, moment.before, moment.current))
-    after = rule.influence.push(prepared, taps, memory, moment, locals_)
-    error = random.normal(random.key(seed + 2), (BATCH, OUTPUTS))
+    after = rule.influence.push(prepared, rule.filter.taps(circuit), memory, moment, locals_)
     heard = rule.filter.error(circuit, error, locals_[-1].gain)
-    feedback = rule.signal.init(net, random.key(9))
-    signals = rule.signal(circuit, feedback, (locals_[0].gain,), heard)
-    cotangents = {rule.filter.meets(circuit): signals[0]}, {OUTPUT: error}
+    (signal,) = rule.signal(circuit, feedback, (locals_[0].gain,), heard)
+    cotangents = {rule.filter.meets(circuit): signal}, {OUTPUT: error}
     pulled = rule.influence.pull(prepared, after, cotangents)
-    return circuit, moment, memory, after, Teaching(error, feedback, signals[0], pulled)
+    old, new = (tuple(map(eligibility, m)) for m in (memory, after))
+    return Step(circuit, moment, memory, after, old, new, signal, pulled)
 
 
 def close(ours, theirs, what):
@@ -155,10 +155,11 @@ def numbers(layer, circuit, moment: Moment, index, axes):
     return found
 
 
-def synapse(found, memory, after, kind, seen):
+def synapse(found, step, index, kind, seen):
     """The trace of one kind of weight, pushed by the printed equations and by the library."""
+    memory, after = step.memory[index], step.after[index]
     eps = {f"eps_{row}[t-1]": np.asarray(getattr(s, kind)) for row, s in memory.rows.items()}
-    old = {"e_ij[t-1]": np.asarray(getattr(eligibility(memory), kind)), "x_j": seen}
+    old = {"e_ij[t-1]": np.asarray(getattr(step.old[index], kind)), "x_j": seen}
     if memory.taps:
         old["ebar_ij[t-1]"] = np.asarray(getattr(memory.taps["kappa"], kind))
     found.values |= eps | old
@@ -167,18 +168,19 @@ def synapse(found, memory, after, kind, seen):
     for row, new in after.rows.items():
         if f"eps_{row}[t]" in told:
             close(found.values[f"eps_{row}[t]"], getattr(new, kind), f"{kind} {row}")
-    close(found.values["e_ij[t]"], getattr(eligibility(after), kind), f"{kind} eligibility")
+    close(found.values["e_ij[t]"], getattr(step.new[index], kind), f"{kind} eligibility")
     if memory.taps:
         close(found.values["ebar_ij[t]"], getattr(after.taps["kappa"], kind), f"{kind} filter")
 
 
-def coefficient(found, memory, after, name):
+def coefficient(found, step, name):
     """The trace of a coefficient: F in place of the presynaptic term."""
     symbol = {"v_threshold": "theta"}.get(name, name)
+    memory, after = step.memory[0], step.after[0]
     found.values |= {
         f"eps_{row}[t-1]": np.asarray(s.coefficients[name]) for row, s in memory.rows.items()
     }
-    found.values["e_ij[t-1]"] = np.asarray(eligibility(memory).coefficients[name])
+    found.values["e_ij[t-1]"] = np.asarray(step.old[0].coefficients[name])
     found.values["x_j"] = np.zeros(1)
     found.run("Coefficients")
 
@@ -191,37 +193,41 @@ def coefficient(found, memory, after, name):
         close(found.values[equation.left.name], after.rows[row].coefficients[name], f"{name} {row}")
     (e,) = found.equations("Eligibility")
     ours = found.of(e.right) + forced("z")
-    close(ours, eligibility(after).coefficients[name], f"{name} eligibility")
+    close(ours, step.new[0].coefficients[name], f"{name} eligibility")
+
+
+def change(found, step, error, feedback):
+    """The signal, and the weight change of one step of gradient descent at rate 1."""
+    found.values["W_o_ki"] = np.asarray(step.circuit.stages[1].weight).T[None, :, None]
+    if feedback:
+        found.values["B_ik"] = np.asarray(feedback[0])[None, :, None]
+    found.values["delta_k[t]"] = np.asarray(error)[:, None, None]
+    found.values["eta"] = np.ones(1)
+    found.run("Signal", "Change")
+    close(found.values["L_i[t]"], np.asarray(step.signal)[..., None], "signal")
+    whole = found.values["Delta W_ij"].sum(axis=0)
+    close(whole, -np.asarray(step.gradient.stages[0].weight), "change")
 
 
 def block_case(neuron, rule, readout=5e-3):
     net = network(neuron, readout)
-    circuit, moment, memory, after, taught = push(net, rule, 5)
+    circuit = net.discretise()
+    memory = at_random(rule.influence.init(circuit, rule.filter.taps(circuit), BATCH), 5)
+    x, error = at_random((jnp.zeros((BATCH, INPUTS)), jnp.zeros((BATCH, OUTPUTS))), 6)
+    feedback = rule.signal.init(net, random.key(9))
+    step = push(net, rule, memory, before_of(circuit), x, error, feedback)
     hidden, last = explain(net, rule).layers
-    found = numbers(hidden, circuit, moment, 0, 1)
+    found = numbers(hidden, circuit, step.moment, 0, 1)
     found.values["V_ii"] = np.diagonal(circuit.stages[0].recurrent)[None, :, None]
     found.values["kappa"] = np.exp(-1e-3 / (readout or 1.0))
-    x, z = np.asarray(moment.incoming[0])[:, None], np.asarray(moment.before[0].z)[:, None]
-    for kind, seen in (("recurrent", z), ("bias", np.ones(1)), ("weight", x)):
-        synapse(found, memory[0], after[0], kind, seen)
-    change(found, circuit, taught)
+    z = np.asarray(step.moment.before[0].z)[:, None]
+    for kind, seen in (("recurrent", z), ("bias", np.ones(1)), ("weight", np.asarray(x)[:, None])):
+        synapse(found, step, 0, kind, seen)
+    change(found, step, error, feedback)
     for name in circuit.stages[0].coefficients:
-        coefficient(found, memory[0], after[0], name)
-    below = numbers(last, circuit, moment, 1, 1)
-    synapse(below, memory[1], after[1], "weight", np.asarray(moment.incoming[1])[:, None])
-
-
-def change(found, circuit, taught):
-    """The signal, and the weight change of one step of gradient descent at rate 1."""
-    found.values["W_o_ki"] = np.asarray(circuit.stages[1].weight).T[None, :, None]
-    if taught.feedback:
-        found.values["B_ik"] = np.asarray(taught.feedback[0])[None, :, None]
-    found.values["delta_k[t]"] = np.asarray(taught.error)[:, None, None]
-    found.values["eta"] = np.ones(1)
-    found.run("Signal", "Change")
-    close(found.values["L_i[t]"], np.asarray(taught.signal)[..., None], "signal")
-    whole = found.values["Delta W_ij"].sum(axis=0)
-    close(whole, -np.asarray(taught.gradient.stages[0].weight), "change")
+        coefficient(found, step, name)
+    below = numbers(last, circuit, step.moment, 1, 1)
+    synapse(below, step, 1, "weight", np.asarray(step.moment.incoming[1])[:, None])
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -238,3 +244,100 @@ def test_eprop_is_what_its_equations_say(name):
 def test_feedback_and_a_memoryless_readout(signal):
     block_case(VARIANTS["cuba"], rules.eprop(signal), readout=None)
     block_case(VARIANTS["cuba"], rules.block_diagonal(signal))
+
+
+def adjoint_case(neuron):
+    """The printed adjoints of one neuron against reverse mode through its own step and output."""
+    net = network(neuron)
+    stage = net.discretise().stages[0]
+    (hidden, _) = explain(net, rules.bptt()).layers
+    draw = np.random.default_rng(3)
+    one = StageState(*(at_random(part, 4) for part in (stage.rest(1).s, stage.rest(1).z)))
+    s, z = ({k: jnp.abs(v[0, 0]) for k, v in one.s.items()}, (one.z[0, 0] > 0).astype(float))
+    c = {k: v[0] for k, v in stage.coefficients.items()}
+    currents = [jnp.asarray(draw.normal()) for _ in range(2)]
+    step, output = stage.neuron.step, stage.neuron.output
+
+    def reverse(later, heard):
+        now, back = jax.vjp(step, c, s, z, currents[0])
+        z_now, emit = jax.vjp(output, c, now)
+        _, ahead = jax.vjp(step, c, now, z_now, currents[1])
+        _, past, echo, _ = ahead(later)
+        adjoint_z = heard + echo
+        shift, emitted = emit(adjoint_z)
+        states = jax.tree.map(jnp.add, past, emitted)
+        direct, _, _, drive = back(states)
+        return now, z_now, adjoint_z, states, drive, jax.tree.map(jnp.add, direct, shift)
+
+    told = {e.left.name for e in hidden.section("Adjoint").equations}
+    later = {k: jnp.asarray(draw.normal() if f"lambda_{k}[t]" in told else 0.0) for k in s}
+    heard = draw.normal(size=2)
+    now, z_now, adjoint_z, states, drive, shifts = jax.jit(reverse)(later, jnp.sum(heard))
+    names = {k: {"v_threshold": "theta"}.get(k, k) for k in c}
+    values = {names[k]: v for k, v in c.items()}
+    values |= {"z[t-1]": z, "z[t]": z_now, "I[t]": currents[0], "I[t+1]": currents[1]}
+    values |= {f"{k}[t-1]": v for k, v in s.items()} | {f"{k}[t]": v for k, v in now.items()}
+    values |= {f"lambda_{k}[t+1]": v for k, v in later.items()}
+    values |= {"W_ki": np.ones(1), "lambda_I_k[t]": heard[:1]}
+    values |= {"V_ki": np.ones(1), "lambda_I_k[t+1]": heard[1:], "x_j": 1.0, "eta": 1.0}
+    found = Numbers(hidden, {k: np.asarray(v) for k, v in values.items()})
+    for equation in found.equations("Neuron"):
+        if equation.left.name.startswith("psi"):
+            found.values[equation.left.name] = found.of(equation.right)
+    after = {f"{k}[t+1]": v for k, v in step(c, now, z_now, currents[1]).items()}
+    found.values |= {k: np.asarray(v) for k, v in after.items()}
+    found.run("Adjoint", "Change")
+    close(found.values["lambda_z[t]"], adjoint_z, "output")
+    for row in s:
+        if f"lambda_{row}[t]" in told:
+            close(found.values[f"lambda_{row}[t]"], states[row], row)
+    close(found.values["lambda_I[t]"], drive, "current")
+    for name in c:
+        close(found.values[f"Delta {names[name]}"], -shifts[name], name)
+
+
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name != "odd"])
+def test_bptt_is_what_its_adjoints_say(name):
+    adjoint_case(VARIANTS[name])
+
+
+def influence_case(neuron):
+    """RTRL's influence of the hidden layer's input weights on the layer and on the readout."""
+    net, rule = network(neuron), rules.rtrl()
+    circuit = net.discretise()
+    memory = at_random(rule.influence.init(circuit, {}, BATCH), 5)
+    x = at_random(jnp.zeros((BATCH, INPUTS)), 6)
+
+    @jax.jit
+    def push_full(memory, before, x):
+        moment = circuit.step(before, x, circuit.stages[0].feedforward(x))
+        locals_ = tuple(map(local, circuit.stages, moment.before, moment.current))
+        return moment, rule.influence.push(circuit, {}, memory, moment, locals_)
+
+    moment, after = push_full(memory, before_of(circuit), x)
+    layers = explain(net, rule).layers
+    own = np.eye(N)[None, :, :, None] * np.asarray(x)[:, None, None]
+    recurrent = np.asarray(circuit.stages[0].recurrent)[None, :, None, None]
+    for index, (layer, seen) in enumerate(zip(layers, (own, np.zeros(1)), strict=True)):
+        old, new = memory[index], after[index]
+        found = numbers(layer, circuit, moment, index, 2)
+        found.values |= {f"G_{k}[t-1]": np.asarray(g[0].weight) for k, g in old.rows.items()}
+        found.values |= {"G_z[t-1]": np.asarray(old.output[0].weight), "x_j": seen}
+        found.values |= {"V_ik": recurrent, "G_z_k[t-1]": _over_k(old.output)}
+        found.values["W_ik"] = np.asarray(circuit.stages[1].weight)[:, None, None][None]
+        found.values["G_below_k[t]"] = _over_k(after[0].output)
+        found.run("Influence")
+        for equation in found.equations("Influence")[:-1]:
+            row = equation.left.name.removeprefix("G_").removesuffix("[t]")
+            close(found.values[equation.left.name], new.rows[row][0].weight, row)
+        close(found.values["G_z[t]"], new.output[0].weight, "output")
+
+
+def _over_k(output):
+    """Influence (batch, k, source, width) with the summed neurons last."""
+    return np.moveaxis(np.asarray(output[0].weight), 1, -1)[:, None]
+
+
+@pytest.mark.parametrize("name", ["cuba", "alif_refractory", "odd"])
+def test_rtrl_is_what_its_equations_say(name):
+    influence_case(VARIANTS[name])
