@@ -35,7 +35,8 @@ def complaint(capsys: pytest.CaptureFixture) -> str:
 MISTAKES = [
     (
         ["fly"],
-        "There is no command fly. There are train, demo, fidelity, show, tasks, rules, neurons",
+        "There is no command fly. There are train, demo, show, fidelity, explain, audit, tasks, "
+        "rules, neurons",
     ),
     (["train"], "train needs a task: tracegrad train TASK, with digits, spoken-digits"),
     (["train", "digit"], "There is no task digit. There are digits, spoken-digits"),
@@ -54,6 +55,13 @@ MISTAKES = [
     (["demo", "--epochs", "many"], "Error parsing --epochs: invalid literal for int"),
     (["show"], "show needs one folder"),
     (["show", "nowhere"], "nowhere is no run folder"),
+    (["explain"], "explain needs a rule: tracegrad explain RULE, with bptt, rtrl"),
+    (["explain", "hebb"], "There is no rule hebb. There are bptt, rtrl"),
+    (["explain", "eprop", "--neuron", "Brain"], "A neuron is named FILE.py:Class or is one of LIF"),
+    (["audit", "eprop", "--neuron", "Brain"], "A neuron is named FILE.py:Class or is one of LIF"),
+    (["audit", "prop"], "There is no rule prop. There are bptt"),
+    (["audit"], "audit needs a rule: tracegrad audit RULE, with bptt"),
+    (["explain", "eprop", "--format", "pdf"], "pdf"),
     (["tasks", "--all"], "tracegrad tasks takes no options, got --all"),
 ]
 
@@ -206,3 +214,16 @@ def test_the_demo_compares_three_rules(tmp_path, tiny_digits, monkeypatch, capsy
     (out / "bptt" / "summary.json").unlink()
     assert main(["show", str(out)]) == 0
     assert f"{out / 'bptt'} is unfinished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("text", "eps_v[t] = alpha*eps_v[t-1] + x_j"),
+        ("latex", r"\begin{align*}"),
+        ("markdown", "# eprop"),
+    ],
+)
+def test_explain_prints_a_rule(form, said, capsys):
+    assert main(["explain", "eprop", "--neuron", "LIF", "--format", form]) == 0
+    assert said in capsys.readouterr().out

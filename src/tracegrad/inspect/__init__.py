@@ -2,6 +2,7 @@
 
 from tracegrad.inspect.audit import Audit as Audit
 from tracegrad.inspect.audit import audit as audit
+from tracegrad.inspect.explain import explain as explain
 from tracegrad.inspect.fidelity import Fidelity as Fidelity
 from tracegrad.inspect.fidelity import Trial as Trial
 from tracegrad.inspect.fidelity import assert_faithful as assert_faithful

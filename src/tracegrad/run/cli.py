@@ -1,4 +1,4 @@
-"""Command line: `tracegrad train|demo|fidelity|show|tasks|rules|neurons`."""
+"""Command line: `tracegrad train|demo|show|fidelity|explain|audit|tasks|rules|neurons`."""
 
 import sys
 import time
@@ -12,8 +12,10 @@ from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
 from tracegrad.learn.rules import RULES
 from tracegrad.model import NEURONS
+from tracegrad.run.audit_command import audit
 from tracegrad.run.defaults import defaults
-from tracegrad.run.fidelity import fidelity
+from tracegrad.run.explain_command import explain
+from tracegrad.run.fidelity_command import fidelity
 from tracegrad.run.folder import CONFIG, RunFolder, make_folder, new_path, open_run
 from tracegrad.run.options import DemoOptions, parse, parse_train
 from tracegrad.run.pictures import draw_curves
@@ -25,11 +27,13 @@ HELP = """Online learning rules for spiking neural networks.
 
   tracegrad train TASK [options]   train a network on a task and leave a run folder
   tracegrad demo                   learn to read digits online, beside BPTT and e-prop
-  tracegrad fidelity FILE.py:MyNeuron   how close rules come to the exact gradient, for your neuron
   tracegrad show RUN               print a run again
+  tracegrad fidelity NEURON        how close rules come to the exact gradient
+  tracegrad explain RULE           a rule in equations, derived from the neuron
+  tracegrad audit RULE             what a rule costs, and whom a weight change needs
   tracegrad tasks|rules|neurons    list what there is
 
-  tracegrad train --help           all options
+  NEURON is one of the list or yours: FILE.py:MyNeuron. tracegrad COMMAND --help: all options.
 """
 
 
@@ -126,7 +130,8 @@ def usage(arguments: list[str]) -> None:
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    made.__name__: made for made in (train, demo, fidelity, show, tasks, rules, neurons)
+    made.__name__: made
+    for made in (train, demo, show, fidelity, explain, audit, tasks, rules, neurons)
 }
 
 

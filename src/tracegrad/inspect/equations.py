@@ -1,0 +1,164 @@
+"""Equations: an explanation put together, layer by layer, from neuron, influence and feedback."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import sympy as sp
+
+from tracegrad.inspect import notation as n
+from tracegrad.inspect.cell import Cell, definitions, derive, surrogates
+from tracegrad.inspect.feedback import Meeting, Place, change, meeting, signal
+from tracegrad.inspect.layout import Equation, Explanation, LayerExplanation, Section
+from tracegrad.inspect.recursion import Site, coefficient_traces, recursion
+from tracegrad.learn.graph import Graph
+from tracegrad.learn.rule import Rule
+from tracegrad.model.layer import Layer, Readout
+from tracegrad.model.network import Circuit, Network
+from tracegrad.model.stage import Stage
+
+NOTE = """i: the neuron, j: what a synapse comes from, k: another neuron or output.
+eta: learning rate; y, W_o: z and W of the readout; delta: dLoss/dy."""
+
+
+class _Part(NamedTuple):
+    """A layer or the readout, with its name and where it stands in the stack."""
+
+    name: str
+    layer: Layer | Readout
+    stage: Stage
+    prepared: Stage
+    place: Place | None  # None: the readout
+    first: bool
+    dt: float
+
+
+def equations(network: Network, rule: Rule) -> Explanation:
+    """The rule for every layer of a network and its readout, equal layers said once."""
+    whole, prepared = _circuits(network, rule)
+    parts = _parts(network, whole, prepared)
+    cells = _Cells()
+    met = meeting(rule.filter, whole, cells.of(parts[-1].stage, True))
+    layers: list[LayerExplanation] = []
+    names: list[list[str]] = []
+    for part in parts:
+        sections = _sections(rule, part, cells, met)
+        kinds = [layer.sections for layer in layers]
+        if sections in kinds:
+            names[kinds.index(sections)].append(part.name)
+        else:
+            layers.append(LayerExplanation(type(part.layer.neuron).__name__, sections))
+            names.append([part.name])
+    told = tuple(
+        layer._replace(name=f"{_common(group)}: {layer.name}")
+        for layer, group in zip(layers, names, strict=True)
+    )
+    return Explanation(f"{rule.name}: {rule.summary}", NOTE, told)
+
+
+def _common(names: list[str]) -> str:
+    """Layer 0; or Layers 0, 1."""
+    numbers = [name.removeprefix("Layer ") for name in names]
+    return names[0] if len(names) == 1 else f"Layers {', '.join(numbers)}"
+
+
+def _circuits(network: Network, rule: Rule) -> tuple[Circuit, Circuit]:
+    """The circuit in full, and as the rule differentiates it; shapes only."""
+
+    def circuit(net: Network) -> Circuit:
+        return net.init(jax.random.key(0)).discretise()
+
+    whole = eqx.filter_eval_shape(circuit, network)
+    if isinstance(rule.influence, Graph):
+        return whole, whole
+    return whole, eqx.filter_eval_shape(rule.influence.prepare, whole)
+
+
+def _parts(network: Network, whole: Circuit, prepared: Circuit) -> list[_Part]:
+    layers = (*network.layers, network.readout)
+    last = len(network.layers) - 1
+    parts = []
+    for index, layer in enumerate(layers):
+        place = Place(network.readout.all_layers or index == last, index < last)
+        name = f"Layer {index}" if index <= last else "Readout"
+        stages = whole.stages[index], prepared.stages[index]
+        parts.append(
+            _Part(name, layer, *stages, place if index <= last else None, index == 0, network.dt)
+        )
+    return parts
+
+
+class _Cells:
+    """Cells by neuron: each is derived once."""
+
+    def __init__(self):
+        self.known: dict[Any, Cell] = {}
+
+    def of(self, stage: Stage, is_readout: bool) -> Cell:
+        """The cell of a stage's neuron."""
+        key = stage.neuron, tuple(stage.coefficients), is_readout
+        if key not in self.known:
+            self.known[key] = _cell(stage, is_readout)
+        return self.known[key]
+
+
+def _cell(stage: Stage, is_readout: bool) -> Cell:
+    rows = eqx.filter_eval_shape(lambda stage: stage.rest(1).s, stage)
+    names = n.coefficients(stage.coefficients, n.READOUT if is_readout else n.HIDDEN)
+    return derive(stage.neuron, names, sorted(rows))
+
+
+def _sections(rule: Rule, part: _Part, cells: _Cells, met: Meeting) -> tuple[Section, ...]:
+    hidden = part.place is not None
+    whole, kept = (cells.of(stage, not hidden) for stage in (part.stage, part.prepared))
+    stage = part.stage
+    has = (stage.recurrent is not None, stage.bias is not None, not part.first, hidden)
+    site = Site(whole, kept, *has)
+    told = [*_neuron(part, whole), *recursion(rule.influence, site)]
+    if part.place is not None and (signals := signal(rule.signal, part.place, met.error)):
+        told += [*met.filter, *signals, change(met.trace, n.SIGNAL)]
+    elif not hidden and signal(rule.signal, Place(True, False), met.error):
+        told.append(change(n.E_NOW, n.DELTA_I))
+    return (*told, *coefficient_traces(site)) if rule.online else tuple(told)
+
+
+def _neuron(part: _Part, cell: Cell) -> tuple[Section, ...]:
+    """The neuron's own equations, and what its constants are."""
+    stage, count = part.stage, sp.Symbol("n")
+    received: list[Any] = [sp.Sum(sp.Symbol("W_ij") * sp.Symbol("x_j[t]"), (n.J, 1, count))]
+    if stage.bias is not None:
+        received.append(sp.Symbol("b_i"))
+    if stage.recurrent is not None:
+        received.append(sp.Sum(sp.Symbol("V_ij") * sp.Symbol("z_j[t-1]"), (n.J, 1, count)))
+    states = [
+        Equation(n.state(row, n.NOW), _ordered(right, n.state(row, n.BEFORE)))
+        for row, right in cell.step.items()
+    ]
+    neuron = (
+        *(Equation(n.current(port), tuple(received)) for port in cell.ports),
+        *states,
+        Equation(n.Z_NOW, (cell.output,)),
+        *(Equation(psi, (x,)) for psi, x in cell.slopes.items()),
+    )
+    defined = definitions(part.layer.neuron, part.dt)
+    constants = [
+        Equation(cell.coefficients[name], (right,))
+        for name, right in defined.items()
+        if right is not None and right != cell.coefficients[name]
+    ]
+    formulas = [
+        Equation(sp.Function(name)(sp.Symbol("x")), (formula,))
+        for name, formula in surrogates(part.layer.neuron).items()
+    ]
+    missing = [cell.coefficients[name].name for name, right in defined.items() if right is None]
+    note = f"{', '.join(missing)}: see coefficients() of the neuron" if missing else ""
+    if not constants and not formulas and not missing:
+        return (Section("Neuron", neuron),)
+    return Section("Neuron", neuron), Section("Constants", (*constants, *formulas), note)
+
+
+def _ordered(right: Any, own: sp.Symbol) -> tuple[Any, ...]:
+    """The terms of an update: its own memory first, the last output last."""
+    return tuple(sorted(sp.Add.make_args(right), key=lambda term: (
+        not term.has(own), term.has(n.Z_BEFORE), sp.default_sort_key(term)
+    )))  # fmt: skip

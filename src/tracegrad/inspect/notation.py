@@ -1,0 +1,102 @@
+r"""Notation: the symbols of an explanation, and how each is written in LaTeX.
+
+A symbol is named as in code, with the neuron's own words, and `[t]` or `[t-1]` where it moves:
+`v[t-1]`, `eps_v[t]`, `psi[t]`. The threshold `v_threshold` is `theta`.
+"""
+
+import re
+from collections.abc import Iterable
+
+import sympy as sp
+
+NOW, BEFORE, AFTER = "[t]", "[t-1]", "[t+1]"
+GREEK = {
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",
+    "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega", "Delta",
+    "Theta",
+}  # fmt: skip
+HEADS = {"theta": r"\vartheta", "eps": r"\epsilon", "ebar": r"\bar e"}
+HIDDEN = {"v_threshold": "theta"}  # how the coefficients of a layer are called
+READOUT = {"alpha": "kappa"}  # and those of the readout
+
+
+# i: postsynaptic neuron, j: what the synapse comes from, k: any other neuron or output.
+V_II, V_IK = sp.Symbol("V_ii"), sp.Symbol("V_ik")
+E_NOW, E_BEFORE = sp.Symbol("e_ij[t]"), sp.Symbol("e_ij[t-1]")
+EBAR_NOW, EBAR_BEFORE = sp.Symbol("ebar_ij[t]"), sp.Symbol("ebar_ij[t-1]")
+SIGNAL, ETA = sp.Symbol("L_i[t]"), sp.Symbol("eta")
+Z_NOW, Z_BEFORE = sp.Symbol("z[t]"), sp.Symbol("z[t-1]")
+DELTA, DELTA_I = sp.Symbol("delta_k[t]"), sp.Symbol("delta_i[t]")  # dLoss/dy of an output
+OTHER = sp.Symbol("G_z_k[t-1]")  # what a weight does to the output of another neuron
+J, K, T = sp.symbols("j k t")
+OTHERS = sp.Symbol("k!=i")  # an index that leaves out i
+
+
+def current(port: str, when: str = NOW) -> sp.Symbol:
+    """The current of a port; a neuron with one current has the port ''."""
+    return sp.Symbol(f"I_{port}{when}" if port else f"I{when}")
+
+
+def presynaptic(port: str) -> sp.Symbol:
+    """What a synapse of a port sees."""
+    return sp.Symbol(f"x_{port}_j" if port else "x_j")
+
+
+def state(row: str, when: str) -> sp.Symbol:
+    """A state of the neuron."""
+    return sp.Symbol(f"{row}{when}")
+
+
+def trace(row: str, when: str, letter: str = "eps") -> sp.Symbol:
+    """The trace of a state: what a weight has done to it."""
+    return sp.Symbol(f"{letter}_{row}{when}")
+
+
+def coefficients(names: Iterable[str], renamed: dict[str, str]) -> dict[str, sp.Symbol]:
+    """The constants of a step; a name that another one already bears stays as it is."""
+    names = tuple(names)
+    return {
+        name: sp.Symbol(name if renamed.get(name, name) in names else renamed.get(name, name))
+        for name in names
+    }
+
+
+def latex_name(symbol: sp.Symbol) -> str:
+    r"""A symbol in LaTeX: `eps_i_syn[t-1]` is $\epsilon^{i_{\mathrm{syn}},t-1}_{ij}$."""
+    found = re.fullmatch(r"(.*?)(?:\[(.*)\])?", symbol.name)
+    assert found is not None  # the pattern takes every name
+    if symbol == OTHERS:
+        return r"k\neq i"
+    base, when = found.groups()
+    *words, base = base.split(" ")  # as in "Delta W_ij"
+    head, _, rest = base.partition("_")
+    over = [] if when is None else [when]
+    if head in ("eps", "lambda", "G") and rest:  # the trace of a state, itself a name
+        under = {"eps": "ij", "lambda": "i", "G": ""}[head]
+        over.insert(0, _plain(rest))
+    else:
+        under = _subscript(rest)
+    return (
+        "".join(f"{_letter(word)} " for word in words)
+        + _letter(head)
+        + (f"_{{{under}}}" if under else "")
+        + (f"^{{{','.join(over)}}}" if over else "")
+    )
+
+
+def _plain(name: str) -> str:
+    head, _, rest = name.partition("_")
+    return _letter(head) + (f"_{{{_subscript(rest)}}}" if rest else "")
+
+
+def _letter(head: str) -> str:
+    if head in HEADS:
+        return HEADS[head]
+    if head in GREEK:
+        return f"\\{head}"
+    return head if len(head) == 1 else rf"\mathrm{{{head}}}"
+
+
+def _subscript(words: str) -> str:
+    indices = {"ii", "ij", "ik", "ki"}
+    return r"\,".join(p if p in indices else _letter(p) for p in words.split("_") if p)

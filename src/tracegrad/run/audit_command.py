@@ -1,0 +1,52 @@
+"""audit: `tracegrad audit RULE`, what a rule costs on a network, and whom it needs."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracegrad.errors import UsageError
+from tracegrad.inspect import audit as audit_rule
+from tracegrad.model import Dense, Layer, Network, Readout
+from tracegrad.run.named_rule import rule_and_options
+from tracegrad.run.user_neuron import load_neuron
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """Price a rule on a network of one neuron: memory, operations, and whom it needs."""
+
+    neuron: str = "CubaLIF"
+    """Which neuron: FILE.py:Class, or one of tracegrad neurons."""
+    inputs: int = 700
+    """Input lines."""
+    hidden: tuple[int, ...] = (256,)
+    """Neurons of each hidden layer."""
+    outputs: int = 20
+    """Readout units."""
+    recurrent: bool = True
+    """Connect every hidden layer to itself, one step later."""
+    out: Path | None = None
+    """Write the numbers to this JSON file."""
+
+
+def audit(arguments: list[str]) -> None:
+    """Print what a rule costs, and whom a weight change needs."""
+    rule, options = rule_and_options("audit", AuditOptions(), arguments)
+    try:
+        found = audit_rule(_network(options), rule)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+    print(found)
+    if options.out is not None:
+        options.out.write_text(json.dumps(found.to_dict(), indent=1) + "\n")
+        print(f"Numbers: {options.out}")
+
+
+def _network(options: AuditOptions) -> Network:
+    neuron = load_neuron(options.neuron)
+    below = (options.inputs, *options.hidden[:-1])
+    layers = [
+        Layer(Dense(m, n), neuron, Dense(n, n) if options.recurrent else None)
+        for m, n in zip(below, options.hidden, strict=True)
+    ]
+    return Network(*layers, readout=Readout(options.hidden[-1], options.outputs), dt=1e-3)
