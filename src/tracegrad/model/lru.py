@@ -63,7 +63,12 @@ class LRU(AbstractNeuron):
         share, turn = 1.0 - jax.random.uniform(keys[0], (2, n), dtype=float)  # in (0, 1]
         read = jax.random.normal(keys[1], (2, n), dtype=float)
         tau = -2.0 * dt / jnp.log(low + share * (high - low))
-        return cls(tau, phase * turn / dt, read[0], read[1])
+        return cls(
+            tau_mem=Positive(tau),
+            omega=Positive(phase * turn / dt),
+            read_re=read[0],
+            read_im=read[1],
+        )
 
     def coefficients(self, dt: float) -> Scalars:
         r"""Real and imaginary part of $\lambda$, `gamma`, and the weights `a`, `b` of the read."""

@@ -1,8 +1,8 @@
 """ResonateAndFire: the balanced resonate-and-fire neuron, a damped oscillator that spikes."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
 from tracegrad.model.neuron import AbstractNeuron, Scalars
@@ -78,7 +78,7 @@ class ResonateAndFire(AbstractNeuron):
 
 def _require_boundary(turn: Array, dt: float) -> None:
     """Refuse an angular frequency that the step cannot follow, where its value is known."""
-    if not isinstance(turn, jax.core.Tracer) and np.any(np.asarray(turn) >= 1.0):
+    if not isinstance(turn, Tracer) and np.any(np.asarray(turn) >= 1.0):
         raise ValueError(
             f"omega must be below 1/dt = {1 / dt:.4g} rad/s, got up to "
             f"{float(jnp.max(turn)) / dt:.4g}. Lower omega or take a shorter time step."
