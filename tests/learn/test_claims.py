@@ -109,7 +109,7 @@ def test_oracle_is_plain_ad_for_one_layer(net, cut):
     assert_equal(oracle.direct(net, cut, LOSS, *data), oracle.gradient(net, cut, LOSS, *data))
 
 
-@pytest.mark.parametrize("name", [*ALONE, "lstm", "lru"])
+@pytest.mark.parametrize("name", [*ALONE, "lru"])
 @pytest.mark.parametrize("readout", [LEAKY, MEMORYLESS])
 def test_block_diagonal_is_exact_without_recurrence(name, readout):
     net = network(NEURONS[name](), recurrent=False, readout=readout)
