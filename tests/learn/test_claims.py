@@ -8,6 +8,7 @@ import claims
 import oracle
 import tracegrad as tg
 from claims import assert_differ, assert_equal, gradient, network
+from tracegrad import model
 from tracegrad.learn.filter import NoFilter
 from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.plan import Data
@@ -81,6 +82,11 @@ LOSS = tg.losses.mean_squared_error(PENALTY)
 
 def _oracle(net, cut, loss=LOSS):
     return oracle.gradient(net, cut, loss, claims.inputs(), claims.targets(), claims.weights())
+
+
+def test_every_neuron_is_in_a_network():
+    proven = {type(layer.neuron) for net, _ in NETWORKS for layer in net.layers}
+    assert proven == set(model.NEURONS)
 
 
 @each_network

@@ -23,7 +23,9 @@ class Izhikevich(AbstractNeuron):
     with $a=0.02$, $b=0.2$, $c=-65$, $d=8$, peak 30), exactly: $V=15v-70$, $U=9u-14$, and its
     current is $9I$. The membrane stays finite because a spike always takes it from the peak to
     `v_reset`; a reset that does not is refused. Made for steps of about 1 ms: forward Euler is
-    unstable for much longer ones. The jump stays differentiated when the reset is detached.
+    unstable for much longer ones, and at 1 ms, as in the published code, a current that pulls $v$
+    below about -4 within a step overshoots the parabola's left branch into a spike. The jump stays
+    differentiated when the reset is detached.
     Source: Izhikevich 2003 (and 2007, chapter 8, for the form (1)), from memory.
     """
 

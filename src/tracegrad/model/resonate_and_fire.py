@@ -27,8 +27,9 @@ class ResonateAndFire(AbstractNeuron):
     reset, $\kappa=1/\tau_{reset}$). $q$ is a state and stays differentiated when the reset is
     detached; `reset` is a further, hard one of $\Re u$, by default none.
 
-    `omega` in rad/s, positive; $\delta\omega\ge1$ has no boundary and is refused. Times in
-    seconds, `v_threshold` without dimension. Neurons of a layer differ by the `omega` and `tau_mem`
+    `omega` in rad/s, positive; $\delta\omega\ge1$ has no boundary and is refused, and learning that
+    leads there ends in values that are not numbers, which stop a run. Times in seconds,
+    `v_threshold` without dimension. Neurons of a layer differ by the `omega` and `tau_mem`
     given for each, shape (n,). Source: Higuchi et al. 2024, from memory. There time has no unit
     and $\kappa=1$, $\gamma=0.9$, $\delta=0.01$: taken as 1 ms, the defaults are its $\gamma$,
     $\kappa$ and middle $\omega$ and $b'$. Ours are the current without the factor $\delta$, which
