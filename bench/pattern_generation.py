@@ -25,7 +25,6 @@ def learner(rule: str) -> tg.Learner:
     neuron = tg.LIF(
         tau_mem=30e-3,
         v_threshold=0.03,
-        reset=tg.SubtractReset(detached=True),
         surrogate=tg.Triangle(0.3),
         normalised=True,
     )

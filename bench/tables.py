@@ -86,8 +86,8 @@ def pattern_generation(content: dict) -> str:
     heads = ["rule", *(f"loss at {mark}" for mark in marks), "spikes per neuron and step", "seeds"]
     title = (
         "**Pattern generation** (Bellec et al. 2020, settings of NEST): loss after iterations of "
-        "SGD with e-prop's\nlearning rate for all. Without self-weights and with a detached reset, "
-        "`block_diagonal` is e-prop."
+        "SGD with e-prop's\nlearning rate for all. `bptt` and `block_diagonal` differentiate the "
+        "reset, e-prop does not."
     )
     return f"{title}\n\n{table(heads, lines)}\n\n{source(content)}"
 
