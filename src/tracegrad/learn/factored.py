@@ -1,8 +1,9 @@
 r"""Factored influence: a trace per synapse as a product, one factor of each end.
 
-The eligibility of a synapse is $e_{ji}=(\sum_{row}\mathrm{emit}_{j,row}\,f_{j,row})\,\hat x_i$
-with a presynaptic factor $\hat x$ and a postsynaptic one $f$: memory m + n in place of m n. A filter
-of the product itself (a tap) needs memory for every synapse.
+The eligibility of a synapse is
+$e_{ji}=(\sum_{row}\mathrm{emit}_{j,row}\,f_{j,row})\,\hat x_i$, with a presynaptic factor
+$\hat x$ and a postsynaptic one $f$: memory m + n in place of m n. A filter of the product itself
+(a tap) needs memory for every synapse.
 """
 
 from abc import abstractmethod

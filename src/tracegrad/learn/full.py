@@ -100,9 +100,7 @@ class Full(AbstractInfluence):
         return Circuit(stages, circuit.all_layers)
 
 
-def _read(
-    circuit: Circuit, cotangent: Float[Array, "batch n *units"], columns: Columns
-) -> Columns:
+def _read(circuit: Circuit, cotangent: Float[Array, "batch n *units"], columns: Columns) -> Columns:
     """Cotangent times influence; with a third axis it has a value for each unit of origin."""
     if cotangent.ndim == 2:
         return jax.tree.map(lambda g: jnp.einsum("bn,bnsw->sw", cotangent, g), columns)

@@ -16,22 +16,6 @@ from tracegrad.model.surrogate import AbstractSurrogate
 _SAMPLES = 3
 
 
-def no_recurrence(network: Network) -> None:
-    """Refuse a recurrent connection."""
-    for index, layer in enumerate(network.layers):
-        if layer.recurrent is not None:
-            raise ValueError(
-                f"The rule serves feed-forward layers only, got a recurrent connection in layer "
-                f"{index}. Leave it out, or use eprop() or block_diagonal()."
-            )
-
-
-def single_state(network: Network) -> None:
-    """Refuse a neuron with more than one state, the readout included."""
-    for name, stage, _ in _probed(network):
-        _require_single(name, stage)
-
-
 def one_shared_leak(network: Network) -> None:
     """Refuse all but one state with one constant leak a layer and a constant drive.
 

@@ -14,9 +14,9 @@ from tracegrad.learn.rule import Rule
 def choose(rule: Rule, loss: Loss, steps: int | None, carry: bool) -> AbstractPlan:
     """The plan for blocks of `steps` steps (None: whole sequences).
 
-    `Backprop` for offline rules, `LookBack` for those with a horizon; `Step` for an update at every step, for influences other than
-    blocks and for signals that remember; `Chunk` otherwise. `carry` says whether a block follows on
-    another.
+    `Backprop` for offline rules, `LookBack` for those with a horizon; `Step` for an update at every
+    step, for influences other than blocks and for signals that remember; `Chunk` otherwise. `carry`
+    says whether a block follows on another.
     """
     if isinstance(rule.influence, Graph):
         return Backprop(rule, loss)

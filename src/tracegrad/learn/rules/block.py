@@ -8,9 +8,7 @@ from tracegrad.learn.pattern import AbstractPattern, Consecutive, Labelled
 from tracegrad.learn.rule import Rule
 
 
-def block(
-    groups: int | Sequence[Sequence[int]] = 1, filter: AbstractFilter | None = None
-) -> Rule:
+def block(groups: int | Sequence[Sequence[int]] = 1, filter: AbstractFilter | None = None) -> Rule:
     r"""RTRL within groups of units: keeps $G_{ab}$ if and only if $a$ and $b$ share a label.
 
     `groups` is one sequence of labels for each layer and one for the readout, of any grouping,

@@ -13,8 +13,8 @@ def snap(order: int = 1, filter: AbstractFilter | None = None) -> Rule:
     current-based neuron would have no gradient at all. `order=1` is `block_diagonal()`; as soon as
     every unit downstream is reached it is `rtrl()`. Dense layers saturate at 2 within a layer, so
     orders matter for weights with exact zeros, given as arrays. Between layers the credit of this
-    step is spatial, as in `block`. Allocates the whole influence matrix: memory O(batch n k p), time
-    O(batch n^2 k p) a step. Source: Menick et al. 2021.
+    step is spatial, as in `block`. Allocates the whole influence matrix: memory O(batch n k p),
+    time O(batch n^2 k p) a step. Source: Menick et al. 2021.
     """
     pattern = Reachable(order)
     return Rule(
