@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from tracegrad.learn.local import Local, local
@@ -22,7 +23,6 @@ def one_shared_leak(network: Network) -> None:
     Such a neuron's traces depend on the presynaptic line only. Resets are taken as detached.
     """
     for name, stage, here in _probed(network):
-        _require_single(name, stage)
         ((row, own),) = here.own.items()
         shared = _constant(own[row].reshape(-1, 1))
         steady = all(_constant(drive) for drive in here.drive[row].values())
@@ -37,7 +37,6 @@ def one_shared_leak(network: Network) -> None:
 def rate_units(network: Network) -> None:
     """Refuse hidden neurons that spike, or that have more than one state with a constant leak."""
     for name, stage, here in list(_probed(network))[:-1]:
-        _require_single(name, stage)
         ((row, own),) = here.own.items()
         spikes = any(
             isinstance(node, AbstractSurrogate)
@@ -54,41 +53,39 @@ def _is_surrogate(node: object) -> bool:
     return isinstance(node, AbstractSurrogate)
 
 
-def _require_single(name: str, stage: Stage) -> None:
-    if len(states := stage.rest(1).s) != 1:
-        raise ValueError(
-            f"The rule needs neurons of one state, got {type(stage.neuron).__name__} with "
-            f"{', '.join(states)} in {name}. Use LIF(), or a rule with a trace per synapse such as "
-            "eprop()."
-        )
-
-
 def _constant(values: Array) -> bool:
     """Whether all samples (first axis) agree, up to rounding."""
     return bool(jnp.all(jnp.abs(values - values[:1]) <= 1e-6 * jnp.abs(values[:1])))
 
 
 def _probed(network: Network) -> Iterator[tuple[str, Stage, Local]]:
-    """Each stage with its local derivatives at random states, one a sample.
+    """Each stage with its local derivatives at random states, one a sample; one state each.
 
     Neuron parameters are moved at random, so that equal ones which could learn apart are seen.
     """
     names = [f"layer {index}" for index in range(len(network.layers))] + ["the readout"]
+    neurons = [*(layer.neuron for layer in network.layers), network.readout.neuron]
+    rest = eqx.filter_eval_shape(lambda: network.init(jax.random.key(0)).discretise().rest(1))
+    for name, neuron, state in zip(names, neurons, rest, strict=True):
+        if len(state.s) != 1:
+            raise ValueError(
+                f"The rule needs neurons of one state, got {type(neuron).__name__} with "
+                f"{', '.join(state.s)} in {name}. Use LIF(), or a rule with a trace per synapse "
+                "such as eprop()."
+            )
     circuit, locals_ = _derivatives(network.init(jax.random.key(0)))
     yield from zip(names, circuit.stages, locals_, strict=True)
 
 
 @eqx.filter_jit
 def _derivatives(network: Network) -> tuple[Circuit, tuple[Local, ...]]:
-    keys = iter(jax.random.split(jax.random.key(1), 1000))
-
-    def moved(leaf: Array) -> Array:
-        return leaf + 0.1 * jax.random.normal(next(keys), leaf.shape, leaf.dtype)
+    rng = np.random.default_rng(0)
 
     def drawn(leaf: Array) -> Array:
-        return jax.random.normal(next(keys), leaf.shape, leaf.dtype)
+        return jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype)
 
-    circuit = jax.tree.map(moved, network).discretise().detach_reset()
+    moved = jax.tree.map(lambda leaf: leaf + 0.1 * drawn(leaf), network)
+    circuit = moved.discretise().detach_reset()
     before = jax.tree.map(drawn, circuit.rest(_SAMPLES))
     currents = [
         {port: drawn(state.z) for port in ports(stage.neuron)}

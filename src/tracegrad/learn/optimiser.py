@@ -47,18 +47,16 @@ class Dynamic(eqx.Module):
             mean = jax.tree.map(jnp.copy, params)
             return DynamicState(mean, jax.tree.map(jnp.zeros_like, params), inner.init(params))
 
-        def update(
-            gradient: PyTree, state: DynamicState, params: PyTree = None
-        ) -> tuple[PyTree, DynamicState]:
+        def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, DynamicState]:
             def regularised(g: Any, w: Any, mean: Any, last: Any) -> Any:
                 return g + self.alpha * (w - mean) - 0.5 * last
 
             def averaged(mean: Any, w: Any, change: Any, g: Any) -> Any:
                 return 0.5 * (mean + w + change) - g / (2.0 * self.alpha)
 
-            pulled = jax.tree.map(regularised, gradient, params, state.mean, state.last)
+            pulled = jax.tree.map(regularised, updates, params, state.mean, state.last)
             changes, kept = inner.update(pulled, state.inner, params)
-            mean = jax.tree.map(averaged, state.mean, params, changes, gradient)
-            return changes, DynamicState(mean, gradient, kept)
+            mean = jax.tree.map(averaged, state.mean, params, changes, updates)
+            return changes, DynamicState(mean, updates, kept)
 
         return optax.GradientTransformation(init, update)

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
@@ -28,9 +29,11 @@ NETWORKS = {
 
 def _sparse(net):
     """Zeros in the recurrent weights, so that reachability has something to say."""
-    import equinox as eqx
 
-    ring = [jnp.roll(jnp.eye(la.input.outputs), 1, axis=0) for la in net.layers]
+    def next_two(n):
+        return jnp.roll(jnp.eye(n), 1, axis=0) + jnp.roll(jnp.eye(n), 2, axis=0)
+
+    ring = [next_two(layer.input.outputs) for layer in net.layers]
     where = [layer.recurrent.weight * r for layer, r in zip(net.layers, ring, strict=True)]
     return eqx.tree_at(lambda n: [la.recurrent.weight for la in n.layers], net, where)
 
@@ -112,9 +115,9 @@ def test_the_ends_of_the_dial_are_block_diagonal_and_bptt(name):
     exact = claims.gradient(net, rules.bptt(), loss=LOSS)
     assert_equal(found["all"][0], exact)
     for between in ("one", "mixed", "snap2"):
-        assert_differ(found[between][0], exact, "layers.0.recurrent.weight")
+        assert_differ(found[between][0], exact, "layers.0.input.weight")
     for between in ("mixed", "snap2"):
-        assert_differ(found[between][0], found["one"][0], "layers.0.recurrent.weight")
+        assert_differ(found[between][0], found["one"][0], "layers.0.input.weight")
     by_layer = found["layers"][0]
     if name == "flat":
         assert_equal(by_layer, exact)  # one recurrent layer: OSTL with H is BPTT
@@ -136,7 +139,7 @@ def test_reachability_follows_the_weights_that_are_not_zero():
     units = jnp.eye(len(orders[0]), dtype=bool)
     assert jnp.array_equal(orders[0], units)
     assert jnp.array_equal(orders[1], units | connections(circuit))
-    assert bool(orders[1][1, 0]) and not bool(orders[1][2, 0]) and bool(orders[2][2, 0])
+    assert bool(orders[1][2, 0]) and not bool(orders[1][3, 0]) and bool(orders[2][3, 0])
     # Saturated, a unit reaches its own layer and all above it; a readout unit only itself.
     stage = jnp.repeat(jnp.arange(3), jnp.array([5, 4, 2]))
     above, same = stage[:, None] > stage[None], stage[:, None] == stage[None]
@@ -162,9 +165,9 @@ def test_wrong_groups_are_refused():
 
 def test_the_wider_the_blocks_the_closer_to_bptt():
     """Mean cosine to BPTT over draws of the weights rises with the size of the groups, to 1."""
-    n, draws = 8, 12
+    n, draws = 8, 64
     net = tg.Network(
-        tg.Layer(tg.Dense(claims.INPUTS, n, gain=4.0), tg.LIF(tau_mem=10e-3), tg.Dense(n, n, 2.0)),
+        tg.Layer(tg.Dense(claims.INPUTS, n, gain=4.0), tg.LIF(tau_mem=10e-3), tg.Dense(n, n, 5.0)),
         readout=tg.Readout(n, claims.OUTPUTS, tau=5e-3),
         dt=1e-3,
     )
@@ -183,15 +186,17 @@ def test_the_wider_the_blocks_the_closer_to_bptt():
             signal = tuple(jnp.concatenate(kept, axis=-1) for kept in masks)
             outcome = plan.block(circuit, (), stream._replace(memory=memory, signal=signal), data)
             stage = outcome.gradient.stages[0]
-            return jnp.concatenate([stage.weight["current"], stage.recurrent["current"]], 1)
+            found = [stage.weight["current"], stage.recurrent["current"]]
+            return jnp.concatenate(found, axis=1).ravel(), jnp.mean(outcome.rates[0])
 
-        return jax.vmap(of)(pairs).reshape(len(pairs), -1)
+        return jax.vmap(of)(pairs)
 
     circuit = net.init(random.key(0)).discretise()
     sizes = (1, 2, 4, 8)
     pairs = jnp.stack([rules.block(size).influence.pattern.kept(circuit) for size in sizes])
-    found = jax.jit(jax.vmap(gradients))(random.split(random.key(3), draws))
+    found, rates = jax.jit(jax.vmap(gradients))(random.split(random.key(3), draws))
+    assert 0.1 < float(jnp.mean(rates)) < 0.6, "the networks must spike"
     exact = found[:, -1:]  # groups of 8 are the whole layer, and the filter is the readout's leak
     norms = jnp.linalg.norm(found, axis=-1) * jnp.linalg.norm(exact, axis=-1)
     cosine = jnp.mean(jnp.sum(found * exact, axis=-1) / norms, axis=0)
-    assert jnp.all(jnp.diff(cosine) > 0.01), cosine
+    assert jnp.all(jnp.diff(cosine) > 0.002), cosine

@@ -88,7 +88,7 @@ def test_diagonal_rtrl_is_ostl_without_h_and_not_snap_1():
 
 REFUSED = [
     (tg.CubaLIF(), needs.one_shared_leak, "one state, got CubaLIF with i_syn, v in layer 0"),
-    (tg.ALIF(), needs.rate_units, "one state, got ALIF with v, b in layer 0"),
+    (tg.ALIF(), needs.rate_units, "one state, got ALIF with b, v in layer 0"),
     (tg.Tanh(), needs.one_shared_leak, "one leak for the whole layer and a constant drive, got Ta"),
     (tg.LIF(reset=tg.ZeroReset()), needs.one_shared_leak, "one leak .* got LIF"),
     (tg.LIF(tau_mem=jnp.full(5, 1e-2)), needs.one_shared_leak, "one leak .* got LIF"),

@@ -17,7 +17,7 @@ from tracegrad.learn.plans.look_back import LookBack
 from tracegrad.learn.plans.plan import Data
 
 rules = tg.rules
-NET = network(tg.CubaLIF(tau_mem=10e-3, normalised=False, v_threshold=2.0), tg.LIF(tau_mem=8e-3))
+NET = network(tg.CubaLIF(tau_mem=10e-3, normalised=False, v_threshold=2.0))
 WINDOW = 4
 MSE = tg.losses.mean_squared_error
 
