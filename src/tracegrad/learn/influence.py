@@ -20,7 +20,7 @@ from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Ports, Stage
 
 # Each stage has its own size. A masked influence may be asked for each unit of origin apart.
-Cotangents = tuple[dict[str, Float[Array, "batch _ *origin"]], ...]
+Cotangents = tuple[dict[str, Float[Array, "batch _ ..."]], ...]
 
 
 class Sources(NamedTuple):
