@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, Taps
 from tracegrad.learn.influence import (
@@ -20,14 +20,19 @@ from tracegrad.model.network import Circuit, Moment
 from tracegrad.model.stage import Ports, Stage
 
 Columns = tuple[Sources, ...]  # one entry per stage a weight can belong to
+Kept = tuple[Bool[Array, "batch n _"], ...]
 
 
 class Reach(NamedTuple):
-    """Influence of all weights on one stage; every array is (batch, n, n_source, width)."""
+    """Influence of all weights on one stage; every array is (batch, n, n_source, width).
+
+    `kept` says for each stage of origin which entries are carried; empty: all.
+    """
 
     rows: dict[str, Columns]
     output: Columns
     taps: dict[str, Columns]
+    kept: Kept = ()
 
 
 class Full(AbstractInfluence):
@@ -87,15 +92,23 @@ class Full(AbstractInfluence):
         parts = []
         for reach, cotangent in zip(memory, cotangents, strict=True):
             read = {OUTPUT: reach.output, **reach.taps}
-            for name, c in cotangent.items():
-                parts.append(
-                    jax.tree.map(lambda g, c=c: jnp.einsum("bn,bnsw->sw", c, g), read[name])
-                )
+            parts.extend(_read(circuit, c, read[name]) for name, c in cotangent.items())
         columns: Columns = _total(parts)
         stages = tuple(
             source.as_gradient(stage) for source, stage in zip(columns, circuit.stages, strict=True)
         )
         return Circuit(stages, circuit.all_layers)
+
+
+def _read(circuit: Circuit, cotangent: Float[Array, "batch n *units"], columns: Columns) -> Columns:
+    """Cotangent times influence; with a third axis it has a value for each unit of origin."""
+    if cotangent.ndim == 2:
+        return jax.tree.map(lambda g: jnp.einsum("bn,bnsw->sw", cotangent, g), columns)
+    ends = [sum(s.size for s in circuit.stages[: i + 1]) for i in range(len(columns) - 1)]
+    return tuple(
+        jax.tree.map(lambda g, c=c: jnp.einsum("bns,bnsw->sw", c, g), column)
+        for column, c in zip(columns, jnp.split(cotangent, ends, axis=-1), strict=True)
+    )
 
 
 def _total(parts: list[Any]) -> Any:
@@ -153,10 +166,20 @@ def _push_stage(
             for port, columns in mixed.items()
         )
         added = forcing(here, row, here.echo, nothing, seen)
-        rows[row] = _place(added, _total(parts), index)
+        rows[row] = _keep(old.kept, _place(added, _total(parts), index))
     output = _total([_scale(here.emit[row], rows[row]) for row in rows])
     direct = {c: value[..., None] for c, value in here.direct.items()}
-    return Reach(rows, _place_direct(direct, output, index), {})
+    return Reach(rows, _place_direct(direct, output, index), {}, old.kept)
+
+
+def _keep(kept: Kept, columns: Columns) -> Columns:
+    """Drop the entries that are not carried."""
+    if not kept:
+        return columns
+    return tuple(
+        jax.tree.map(lambda g, mask=mask: jnp.where(mask[..., None], g, 0.0), column)
+        for mask, column in zip(kept, columns, strict=True)
+    )
 
 
 def _place_direct(direct: dict[str, Array], columns: Columns, index: int) -> Columns:

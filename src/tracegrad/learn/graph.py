@@ -1,4 +1,4 @@
-"""Graph: what backpropagation through time keeps, the computation graph itself."""
+"""Graph and Horizon: what backpropagation through time keeps, the computation graph itself."""
 
 import equinox as eqx
 
@@ -13,3 +13,26 @@ class Graph(eqx.Module):
     """
 
     window: int | None = setting(None)
+
+    def __check_init__(self):
+        """Refuse a window without a step."""
+        if self.window is not None:
+            _at_least_one("window", self.window)
+
+
+class Horizon(eqx.Module):
+    """Keeps every path of at most `steps` steps, whatever block they lie in: online.
+
+    The loss of every step reaches back over the last `steps` steps, its own included.
+    """
+
+    steps: int = setting(10)
+
+    def __check_init__(self):
+        """Refuse a horizon without a step."""
+        _at_least_one("window", self.steps)
+
+
+def _at_least_one(name: str, steps: int) -> None:
+    if steps < 1:
+        raise ValueError(f"{name} must be at least 1 step, got {steps}. Use 1 for no memory.")

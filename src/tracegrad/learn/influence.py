@@ -19,7 +19,8 @@ from tracegrad.model.network import Circuit, Moment
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Ports, Stage
 
-Cotangents = tuple[dict[str, Float[Array, "batch _"]], ...]  # each stage has its own size
+# Each stage has its own size. A masked influence may be asked for each unit of origin apart.
+Cotangents = tuple[dict[str, Float[Array, "batch _ ..."]], ...]
 
 
 class Sources(NamedTuple):

@@ -3,34 +3,38 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import optax
+
 from tracegrad.learn.filter import AbstractFilter
-from tracegrad.learn.graph import Graph
+from tracegrad.learn.graph import Graph, Horizon
 from tracegrad.learn.influence import AbstractInfluence
 from tracegrad.learn.signal import AbstractSignal
 from tracegrad.model.network import Network
 
 Need = Callable[[Network], None]
+Around = Callable[[optax.GradientTransformation], optax.GradientTransformation]
 
 
 class Rule(NamedTuple):
     """A learning rule: what is kept, what it is filtered with, and how the loss is made known.
 
-    A `Graph` in place of an influence keeps the graph of a block: backpropagation through time,
-    the offline reference, to which filter and signal do not apply. `needs` refuse a network that
-    the rule cannot serve.
+    A `Graph` or `Horizon` in place of an influence keeps a computation graph: backpropagation
+    through time, to which filter and signal do not apply. `needs` refuse a network that the rule
+    cannot serve; `around` turns the user's optimiser into that of a rule with one of its own.
     """
 
     name: str
     summary: str
-    influence: AbstractInfluence | Graph
+    influence: AbstractInfluence | Graph | Horizon
     filter: AbstractFilter
     signal: AbstractSignal
     needs: tuple[Need, ...] = ()
+    around: Around | None = None
 
     @property
     def online(self) -> bool:
         """Whether the rule can learn from one step of a stream."""
-        return isinstance(self.influence, AbstractInfluence)
+        return not isinstance(self.influence, Graph)
 
     def check(self, network: Network) -> None:
         """Refuse a network the rule cannot serve, with the reason and the way out."""

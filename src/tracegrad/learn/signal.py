@@ -14,7 +14,7 @@ from tracegrad.model.neuron import CURRENT
 from tracegrad.model.parameter import setting
 
 Feedback = tuple[Float[Array, "_ o"], ...]  # each layer has its own size
-Signals = tuple[Float[Array, "batch _"], ...]
+Signals = tuple[Float[Array, "batch _ ..."], ...]
 
 
 class Heard(NamedTuple):

@@ -72,7 +72,8 @@ class Learner:
             raise ValueError(f"update_every must be at least 1, or None, got {update_every}.")
         rule.check_schedule(update_every)
         rule.check(network)
-        self.network, self.rule, self.loss, self.optimiser = network, rule, loss, optimiser
+        self.network, self.rule, self.loss = network, rule, loss
+        self.optimiser = optimiser if rule.around is None else rule.around(optimiser)
         self.update_every = update_every
         self._given = plan
         require_paths(network, choose(rule, mean_squared_error(), update_every, carry=True))

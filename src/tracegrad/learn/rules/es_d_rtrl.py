@@ -1,0 +1,27 @@
+"""es_d_rtrl: diagonal RTRL with exponentially smoothed factors."""
+
+from tracegrad.learn.filter import NoFilter
+from tracegrad.learn.rule import Rule
+from tracegrad.learn.signal import AbstractSignal, Symmetric
+from tracegrad.learn.smoothed import Smoothed
+
+
+def es_d_rtrl(decay: float = 0.9, signal: AbstractSignal | None = None) -> Rule:
+    r"""Diagonal RTRL of rank one: $\epsilon=\epsilon_f\otimes\epsilon_x$, both smoothed by `decay`.
+
+    $\epsilon_x\leftarrow\alpha\epsilon_x+x,\quad
+    \epsilon_f\leftarrow\alpha D\epsilon_f+(1-\alpha)D_f$, corrected by $1/(1-\alpha^t)$   (1)
+
+    Keeps what `d_rtrl` keeps, and of it the mean over a window of about $(1+\alpha)/(1-\alpha)$
+    steps. The readout's own weights are smoothed too. Memory O(batch (m + k n)), time
+    O(batch (p + k^2 n)) a step. `decay=0` is `sltt()`. Source: Wang et al. 2024 (BrainScale).
+    """
+    if not 0 <= decay < 1:
+        raise ValueError(f"decay must be at least 0 and below 1, got {decay}. 0.9 is a start.")
+    return Rule(
+        "es_d_rtrl",
+        "diagonal RTRL with two smoothed factors in place of a trace per synapse",
+        Smoothed(decay),
+        NoFilter(),
+        signal or Symmetric(),
+    )
