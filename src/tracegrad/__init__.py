@@ -3,7 +3,7 @@
 from tracegrad import data as data
 from tracegrad.learn import loss as losses
 from tracegrad.learn import rules as rules
-from tracegrad.learn import signal as signals
+from tracegrad.learn import signals as signals
 from tracegrad.learn.filter import Kappa as Kappa
 from tracegrad.learn.filter import NoFilter as NoFilter
 from tracegrad.learn.regulariser import RateRegulariser as RateRegulariser
@@ -18,6 +18,8 @@ from tracegrad.model import Arctan as Arctan
 from tracegrad.model import Boxcar as Boxcar
 from tracegrad.model import CubaLIF as CubaLIF
 from tracegrad.model import Dense as Dense
+from tracegrad.model import DoubleExponential as DoubleExponential
+from tracegrad.model import Integrator as Integrator
 from tracegrad.model import Layer as Layer
 from tracegrad.model import Memoryless as Memoryless
 from tracegrad.model import Network as Network
@@ -49,7 +51,9 @@ __all__ = [
     "Boxcar",
     "CubaLIF",
     "Dense",
+    "DoubleExponential",
     "Info",
+    "Integrator",
     "Kappa",
     "LI",
     "LIF",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from tracegrad.learn.filter import AbstractFilter
 from tracegrad.learn.graph import Graph
 from tracegrad.learn.influence import AbstractInfluence
+from tracegrad.learn.loss import Loss
 from tracegrad.learn.signal import AbstractSignal
 from tracegrad.model.network import Network
 
@@ -38,6 +39,10 @@ class Rule(NamedTuple):
             need(network)
         self.filter.check(network)
         self.signal.check(network)
+
+    def check_loss(self, loss: Loss) -> None:
+        """Refuse a loss this rule cannot follow."""
+        self.signal.check_loss(loss)
 
     def check_schedule(self, update_every: int | None) -> None:
         """Refuse a schedule the rule cannot keep: an offline rule needs its whole window."""

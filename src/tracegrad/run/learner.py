@@ -72,6 +72,7 @@ class Learner:
             raise ValueError(f"update_every must be at least 1, or None, got {update_every}.")
         rule.check_schedule(update_every)
         rule.check(network)
+        rule.check_loss(loss)
         self.network, self.rule, self.loss, self.optimiser = network, rule, loss, optimiser
         self.update_every = update_every
         self._given = plan
