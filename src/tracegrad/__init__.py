@@ -1,13 +1,14 @@
 """tracegrad: write one neuron, get its online learning rule."""
 
 from tracegrad import data as data
-from tracegrad.learn import loss as losses
+from tracegrad.learn import losses as losses
 from tracegrad.learn import rules as rules
 from tracegrad.learn import signals as signals
 from tracegrad.learn.filter import Kappa as Kappa
 from tracegrad.learn.filter import NoFilter as NoFilter
 from tracegrad.learn.regulariser import RateRegulariser as RateRegulariser
 from tracegrad.learn.rule import Rule as Rule
+from tracegrad.learn.step_size import scale_by_decaying_max as scale_by_decaying_max
 from tracegrad.model import ALIF as ALIF
 from tracegrad.model import LI as LI
 from tracegrad.model import LIF as LIF
@@ -80,6 +81,7 @@ __all__ = [
     "parameter",
     "positive",
     "rules",
+    "scale_by_decaying_max",
     "setting",
     "signals",
 ]

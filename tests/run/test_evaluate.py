@@ -20,6 +20,8 @@ def batch(xs, ys, weight, valid) -> Batch:
     )
 
 
+LOSS = tg.losses.cross_entropy()
+
 # Three steps; sequence 0 is of class 0, sequence 1 of class 1 (its first step has no weight and
 # another label), sequence 2 fills up the batch.
 WEIGHT = [[1 / 3, 0.0, 0.0], [1 / 3, 0.5, 0.0], [1 / 3, 0.5, 0.0]]
@@ -46,13 +48,13 @@ def readout(first, second) -> jnp.ndarray:
 )
 def test_right_sequences_are_counted(first, second, right):
     example = batch(np.zeros((3, 3, 1)), LABELS, WEIGHT, VALID)
-    assert count_right(readout(first, second), example) == right
+    assert count_right(LOSS, readout(first, second), example) == right
 
 
 def test_values_have_no_accuracy():
     example = batch(np.zeros((3, 3, 1)), LABELS, WEIGHT, VALID)
     example = example._replace(ys=np.zeros((3, 3, 2), np.float32))
-    assert count_right(readout([1] * 3, [1] * 3), example) is None
+    assert count_right(LOSS, readout([1] * 3, [1] * 3), example) is None
 
 
 def network() -> tg.Network:

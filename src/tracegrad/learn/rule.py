@@ -43,11 +43,22 @@ class Rule(NamedTuple):
     def check_loss(self, loss: Loss) -> None:
         """Refuse a loss this rule cannot follow."""
         self.signal.check_loss(loss)
+        if loss.over_time is not None and not isinstance(self.influence, Graph):
+            raise ValueError(
+                "This loss scores a whole sequence and is no sum over steps, so "
+                f"{self.name} cannot learn from it as it goes. Use bptt(), or a readout that "
+                "sums up, Readout.of(Integrator(), ...), with the loss at the last step."
+            )
 
-    def check_schedule(self, update_every: int | None) -> None:
+    def check_schedule(self, update_every: int | None, loss: Loss) -> None:
         """Refuse a schedule the rule cannot keep: an offline rule needs its whole window."""
         if update_every is None or not isinstance(self.influence, Graph):
             return
+        if loss.over_time is not None:
+            raise ValueError(
+                "This loss scores a whole sequence, which needs one update per sequence, got "
+                f"update_every={update_every}. Leave it None."
+            )
         window = self.influence.window
         if window is None:
             raise ValueError(

@@ -3,10 +3,13 @@
 from tracegrad.model.alif import ALIF as ALIF
 from tracegrad.model.connection import Dense as Dense
 from tracegrad.model.cuba_lif import CubaLIF as CubaLIF
+from tracegrad.model.double_exponential import DoubleExponential as DoubleExponential
+from tracegrad.model.integrator import Integrator as Integrator
 from tracegrad.model.layer import Layer as Layer
 from tracegrad.model.layer import Readout as Readout
 from tracegrad.model.li import LI as LI
 from tracegrad.model.lif import LIF as LIF
+from tracegrad.model.linear import AbstractLinear as AbstractLinear
 from tracegrad.model.memoryless import Memoryless as Memoryless
 from tracegrad.model.network import Circuit as Circuit
 from tracegrad.model.network import Network as Network
