@@ -127,3 +127,26 @@ def test_regression_loss_is_half_the_squared_error_over_steps():
     score = Evaluator(tg.losses.mean_squared_error())(network(), [example])
     assert score.accuracy is None
     assert score.loss == pytest.approx(0.5 * 5 / 2)
+
+
+def test_a_loss_of_the_whole_sequence_decides_by_its_own_score():
+    example = batch(np.zeros((3, 3, 1)), LABELS, WEIGHT, VALID)
+    values = readout([-3, 1, -3], [1, 1, -9])  # the mean says 1 and 1, the largest says 0 and 0
+    assert count_right(LOSS, values, example) == 1
+    assert count_right(tg.losses.max_over_time(), values, example) == 1
+    right = readout([-3, 1, -3], [5, -1, -9])  # what comes before the label does not count
+    assert count_right(LOSS, right, example) == 1
+    assert count_right(tg.losses.max_over_time(), right, example) == 2
+
+
+def test_evaluation_filters_the_targets_of_a_distance():
+    net = network()
+    read = tg.Readout.of(tg.DoubleExponential(), 2, 2)
+    net = tg.Network(*net.layers, readout=read, dt=1e-3).init(jax.random.key(0))
+    object.__setattr__(net.readout, "input", tg.Dense.from_arrays(jnp.eye(2)))
+    xs = np.zeros((3, 3, 2), np.float32)
+    xs[0, 0, 0] = xs[2, 1, 1] = 2.0
+    example = batch(xs, LABELS, np.ones((3, 3)), np.ones((3, 3), bool))
+    spikes = np.asarray(net(jnp.asarray(xs, float))[0][0])
+    same = Evaluator(tg.losses.van_rossum())(net, [example._replace(ys=spikes.astype(np.float32))])
+    assert spikes.sum() == 2 and same.loss == 0.0

@@ -54,3 +54,13 @@ def double_exponential_readout(network: Network) -> None:
             f"{type(network.readout.neuron).__name__}. Use Readout.of(DoubleExponential(), ...), "
             "or eprop()."
         )
+
+
+def actions_and_value(network: Network) -> None:
+    """The readout has a unit for each of two actions or more, and one for the value."""
+    outputs = network.readout.input.outputs
+    if outputs < 3:
+        raise ValueError(
+            f"reward_eprop reads one unit for each action and one for the value, got {outputs} "
+            "outputs. Give Readout at least 3."
+        )

@@ -7,6 +7,8 @@ from tracegrad.learn.filter import AbstractFilter
 from tracegrad.learn.graph import Graph
 from tracegrad.learn.influence import AbstractInfluence
 from tracegrad.learn.loss import Loss
+from tracegrad.learn.losses.actor_critic import ActorCritic
+from tracegrad.learn.rewarded import Rewarded
 from tracegrad.learn.signal import AbstractSignal
 from tracegrad.model.network import Network
 
@@ -43,6 +45,12 @@ class Rule(NamedTuple):
     def check_loss(self, loss: Loss) -> None:
         """Refuse a loss this rule cannot follow."""
         self.signal.check_loss(loss)
+        rewarded, acts = isinstance(self.influence, Rewarded), isinstance(loss.at_step, ActorCritic)
+        if rewarded != acts or (acts and loss.rate.strength):
+            raise ValueError(
+                "The rule reward_eprop() and the loss actor_critic() belong together, without a "
+                f"rate regulariser, got {self.name}. Use both, or neither."
+            )
         if loss.over_time is not None and not isinstance(self.influence, Graph):
             raise ValueError(
                 "This loss scores a whole sequence and is no sum over steps, so "
