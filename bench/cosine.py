@@ -1,28 +1,36 @@
 """Gradients of many small networks at once, by rule, and the angle between two of them."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import tracegrad as tg
 from tracegrad.learn.paths import pull_back
-from tracegrad.learn.plans.plan import Data
+from tracegrad.learn.plans.plan import AbstractPlan, Data
 from tracegrad.learn.plans.planner import choose
 
 
 def gradients(networks: tg.Network, rule: tg.Rule, data: Data) -> tuple[tg.Network, list]:
-    """Gradient of every network of a stack (first axis) on its own data, and mean outputs."""
-    plan = choose(rule, tg.losses.mean_squared_error(), None, carry=False)
+    """Gradient of every network of a stack (first axis) on its own data, and mean outputs.
 
+    Compiled once for each rule and structure of network.
+    """
+    plan = choose(rule, tg.losses.mean_squared_error(), None, carry=False)
+    gradient, rates = _all(networks, data, plan)
+    return gradient, [float(jnp.mean(rate)) for rate in rates]
+
+
+@eqx.filter_jit
+def _all(networks: tg.Network, data: Data, plan: AbstractPlan) -> tuple[tg.Network, tuple]:
     def one(network: tg.Network, data: Data) -> tuple[tg.Network, tuple]:
         circuit = network.discretise()
         stream = plan.rest(circuit, data.xs.shape[1], jax.random.key(0))
-        feedback = rule.signal.init(network, jax.random.key(0))
+        feedback = plan.rule.signal.init(network, jax.random.key(0))
         outcome = plan.block(circuit, feedback, stream, data)
         return pull_back(network, outcome.gradient), outcome.rates
 
-    gradient, rates = jax.jit(jax.vmap(one))(networks, data)
-    return gradient, [float(jnp.mean(rate)) for rate in rates]
+    return jax.vmap(one)(networks, data)
 
 
 def draw(blank: tg.Network, nets: int, steps: int, batch: int, rate: float) -> tuple:

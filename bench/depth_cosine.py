@@ -3,6 +3,7 @@
 import argparse
 
 import jax
+import jax.numpy as jnp
 import result
 from cosine import cosine, draw, gradients
 
@@ -10,7 +11,7 @@ import tracegrad as tg
 from tracegrad.learn.downstream_leak import DownstreamLeak
 from tracegrad.learn.graph import Graph
 
-TAU, INPUTS, HIDDEN, OUTPUTS, STEPS = 20e-3, 50, 64, 10, 50
+TAU, INPUTS, HIDDEN, OUTPUTS, STEPS = 10e-3, 50, 64, 10, 50
 RULES = {
     "spatial only": tg.Rule(
         "spatial", "no past", Graph(window=1), tg.NoFilter(), tg.signals.ThroughReadout()
@@ -35,18 +36,20 @@ def main() -> None:
     """Compare all rules under both readouts and write the result file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nets", type=int, default=20)
-    parser.add_argument("--gain", type=float, default=1.5)
-    parser.add_argument("--rate", type=float, default=0.1)
+    parser.add_argument("--gain", type=float, default=1.4)
+    parser.add_argument("--rate", type=float, default=0.2)
     parser.add_argument("--batch", type=int, default=1)
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     rows = []
     for name, readout in (("memoryless", None), ("leaky", TAU)):
         blank = network(readout, arguments.gain)
-        drawn = draw(blank, arguments.nets, STEPS, arguments.batch, arguments.rate)
-        exact, rates = gradients(drawn[0], tg.rules.bptt(), drawn[1])
+        networks, data = draw(blank, arguments.nets, STEPS, arguments.batch, arguments.rate)
+        # One target for a whole sequence, as of a class.
+        data = data._replace(ys=jnp.broadcast_to(data.ys[:, :1], data.ys.shape))
+        exact, rates = gradients(networks, tg.rules.bptt(), data)
         for rule, made in RULES.items():
-            ours, _ = gradients(drawn[0], made, drawn[1])
+            ours, _ = gradients(networks, made, data)
             layers = [
                 cosine(a.input.weight, b.input.weight)
                 for a, b in zip(ours.layers, exact.layers, strict=True)

@@ -24,6 +24,11 @@ def network(recurrent_gain: float, gain: float, detached: bool) -> tg.Network:
     return tg.Network(layer, readout=tg.Readout(HIDDEN, OUTPUTS, tau=20e-3), dt=1e-3)
 
 
+def blanks(detached: bool, gain: float) -> jax.tree_util.PyTreeDef:
+    """The structure of a network with weights, whatever its recurrent gain."""
+    return jax.tree.structure(network(1.0, gain, detached).init(jax.random.key(0)))
+
+
 def main() -> None:
     """Compare all rules at every gain and write the result file."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -36,13 +41,13 @@ def main() -> None:
     rows = []
     for recurrent in arguments.gains:
         blank = network(recurrent, arguments.gain, False)
-        networks, data = draw(blank, arguments.nets, STEPS, 1, arguments.rate)
-        exact, rates = gradients(networks, tg.rules.bptt(), data)
+        drawn, data = draw(blank, arguments.nets, STEPS, 1, arguments.rate)
+        # One structure for all gains, so that each rule is compiled once.
+        leaves = jax.tree.leaves(drawn)
+        networks = {d: jax.tree.unflatten(blanks(d, arguments.gain), leaves) for d in (False, True)}
+        exact, rates = gradients(networks[False], tg.rules.bptt(), data)
         for name, (rule, detached) in RULES.items():
-            same = networks
-            if detached:
-                same, _ = draw(network(recurrent, arguments.gain, True), arguments.nets, 1, 1, 0.0)
-            ours, _ = gradients(same, rule, data)
+            ours, _ = gradients(networks[detached], rule, data)
             a, b = ours.layers[0], exact.layers[0]
             row = {
                 "recurrent_gain": recurrent,

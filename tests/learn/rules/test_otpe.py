@@ -12,7 +12,7 @@ DETACHED = tg.SubtractReset(detached=True)
 
 def _network(layers, readout=10e-3, **neuron):
     neurons = [tg.LIF(tau_mem=10e-3, reset=DETACHED, **neuron) for _ in range(layers)]
-    net = claims.network(*neurons, recurrent=False, readout=readout, gain=7.0)
+    net = claims.network(*neurons, recurrent=False, readout=readout, gain=14.0)
     return net.freeze("*.neuron.*")
 
 
