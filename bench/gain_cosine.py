@@ -3,6 +3,7 @@
 import argparse
 
 import jax
+import jax.numpy as jnp
 import result
 from cosine import cosine, draw, gradients
 
@@ -42,6 +43,8 @@ def main() -> None:
     for recurrent in arguments.gains:
         blank = network(recurrent, arguments.gain, False)
         drawn, data = draw(blank, arguments.nets, STEPS, 1, arguments.rate)
+        # One target for a whole sequence, as of a class.
+        data = data._replace(ys=jnp.broadcast_to(data.ys[:, :1], data.ys.shape))
         # One structure for all gains, so that each rule is compiled once.
         leaves = jax.tree.leaves(drawn)
         networks = {d: jax.tree.unflatten(blanks(d, arguments.gain), leaves) for d in (False, True)}

@@ -76,7 +76,8 @@ def count_right(loss: Loss, outputs: Float[Array, "T B o"], batch: Batch | Data)
     if batch.ys.ndim == 3:
         return None
     weight = np.asarray(batch.weight)
-    decided = np.asarray(scores(loss, outputs, jnp.asarray(weight))).argmax(axis=1)
+    ys = jnp.asarray(outputs)
+    decided = np.asarray(scores(loss, ys, jnp.asarray(weight, ys.dtype))).argmax(axis=1)
     label = np.asarray(batch.ys)[weight.argmax(axis=0), np.arange(weight.shape[1])]
     return int(np.sum((decided == label) & np.asarray(batch.valid).any(axis=0)))
 

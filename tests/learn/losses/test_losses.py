@@ -145,8 +145,8 @@ def test_a_loss_of_the_whole_sequence_is_refused_online():
             tg.Learner(net, rules.eprop(), loss, optax.sgd(0.1))
         with pytest.raises(ValueError, match="one update per sequence, got update_every=4"):
             tg.Learner(net, rules.bptt(), loss, optax.sgd(0.1), update_every=4)
-    with pytest.raises(ValueError, match="width and steps must be positive, got 0 and 1"):
-        losses.first_spike_latency(width=0, steps=1)
+    with pytest.raises(ValueError, match="width and steps must be positive, got 0.0 and 1.0"):
+        losses.first_spike_latency(width=0.0, steps=1.0)
 
 
 def test_wrong_targets_of_van_rossum_are_refused(as_user):

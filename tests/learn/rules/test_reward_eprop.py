@@ -95,7 +95,8 @@ def test_reward_eprop_is_its_equations():
 
 def test_a_cued_choice_is_learned_from_rewards():
     """Two cues, two arms, reward 1 for the right one: from chance to far above it."""
-    learner = tg.Learner(_network(4, 20), tg.rules.reward_eprop(GAMMA), LOSS, optax.adam(2e-2))
+    step = optax.chain(tg.scale_by_decaying_max(0.9), optax.scale(-2e-2))
+    learner = tg.Learner(_network(4, 20), tg.rules.reward_eprop(GAMMA), LOSS, step)
     state = learner.init(random.key(0), batch=32)
     act = jax.jit(lambda net, xs: net(xs)[0][-1][5])
     rng, share = np.random.default_rng(0), []

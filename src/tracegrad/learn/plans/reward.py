@@ -136,7 +136,7 @@ class Reward(AbstractPlan):
         meets = self.rule.filter.meets(circuit)
         cotangents: Cotangents = (*({meets: signal} for signal in signals), {OUTPUT: error})
 
-        def one(traces: Any, cotangents: Cotangents) -> Circuit:
+        def one(traces: Any, cotangents: Any) -> Circuit:
             alone = jax.tree.map(lambda a: a[None], (traces, cotangents))
             return self.influence.pull(circuit, *alone)
 
