@@ -30,12 +30,12 @@ def scale_by_decaying_max(decay: float, epsilon: float = 1e-8) -> optax.Gradient
             f"decay must be between 0 and 1, got {decay}. It is exp(-T / tau) for updates every T."
         )
 
-    def init(parameters: Any) -> DecayingMax:
-        return DecayingMax(jax.tree.map(jnp.zeros_like, parameters))
+    def init(params: Any) -> DecayingMax:
+        return DecayingMax(jax.tree.map(jnp.zeros_like, params))
 
-    def update(gradient: Any, state: DecayingMax, parameters: Any = None) -> tuple:
-        v = jax.tree.map(lambda g, v: jnp.maximum(g**2, decay * v), gradient, state.v)
-        scaled = jax.tree.map(lambda g, v: g / (jnp.sqrt(v) + epsilon), gradient, v)
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, DecayingMax]:
+        v = jax.tree.map(lambda g, v: jnp.maximum(g**2, decay * v), updates, state.v)
+        scaled = jax.tree.map(lambda g, v: g / (jnp.sqrt(v) + epsilon), updates, v)
         return scaled, DecayingMax(v)
 
     return optax.GradientTransformation(init, update)

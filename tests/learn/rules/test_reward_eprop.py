@@ -113,8 +113,8 @@ def test_a_cued_choice_is_learned_from_rewards():
         weight[6] = 0.0  # the episode is over
         share.append(share_of.mean())
         state, _ = learner.sequence(state, *map(jnp.asarray, (xs, ys, weight)))
-    # Of 10 x 32 choices at chance, the share right has a standard deviation of 0.03.
-    assert np.mean(share[:5]) < 0.65 and np.mean(share[-10:]) > 0.85
+    # At chance the share right of 32 choices has a standard deviation of 0.09, of 320 0.03.
+    assert share[0] < 0.75 and np.mean(share[-10:]) > 0.85
 
 
 def test_refusals(as_user):
