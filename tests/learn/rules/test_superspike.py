@@ -8,6 +8,7 @@ from jax import random
 
 import claims
 import tracegrad as tg
+from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.step import Step
 
@@ -65,12 +66,13 @@ def _reference(weights, feedback, data):
     return gradient, loss
 
 
-def test_superspike_is_its_equations():
+@pytest.mark.parametrize("plan", [Step, Chunk])
+def test_superspike_is_its_equations(plan):
     net, data = _network(), _data()
     weights = [np.asarray(layer.input.weight) for layer in net.layers]
     feedback = RULE.signal.init(net, random.key(5))
     expected, loss = _reference(weights, feedback, data)
-    outcome = claims.block(net, RULE, tg.losses.van_rossum(), data, feedback=feedback)
+    outcome = claims.block(net, RULE, tg.losses.van_rossum(), data, plan=plan, feedback=feedback)
     claims.assert_alive(net, outcome.rates)
     assert float(outcome.loss) == pytest.approx(loss, rel=1e-12)
     for layer, theirs in zip(outcome.gradient.layers, expected, strict=True):
