@@ -3,13 +3,14 @@
 from tracegrad import data as data
 from tracegrad import inspect as inspect
 from tracegrad.learn import eventprop as eventprop
-from tracegrad.learn import loss as losses
+from tracegrad.learn import losses as losses
 from tracegrad.learn import rules as rules
-from tracegrad.learn import signal as signals
+from tracegrad.learn import signals as signals
 from tracegrad.learn.filter import Kappa as Kappa
 from tracegrad.learn.filter import NoFilter as NoFilter
 from tracegrad.learn.regulariser import RateRegulariser as RateRegulariser
 from tracegrad.learn.rule import Rule as Rule
+from tracegrad.learn.step_size import scale_by_decaying_max as scale_by_decaying_max
 from tracegrad.model import ALIF as ALIF
 from tracegrad.model import GRU as GRU
 from tracegrad.model import LI as LI
@@ -24,6 +25,8 @@ from tracegrad.model import Arctan as Arctan
 from tracegrad.model import Boxcar as Boxcar
 from tracegrad.model import CubaLIF as CubaLIF
 from tracegrad.model import Dense as Dense
+from tracegrad.model import DoubleExponential as DoubleExponential
+from tracegrad.model import Integrator as Integrator
 from tracegrad.model import Izhikevich as Izhikevich
 from tracegrad.model import Layer as Layer
 from tracegrad.model import Memoryless as Memoryless
@@ -65,7 +68,9 @@ __all__ = [
     "Boxcar",
     "CubaLIF",
     "Dense",
+    "DoubleExponential",
     "Info",
+    "Integrator",
     "Kappa",
     "LI",
     "LIF",
@@ -94,6 +99,7 @@ __all__ = [
     "parameter",
     "positive",
     "rules",
+    "scale_by_decaying_max",
     "setting",
     "signals",
 ]

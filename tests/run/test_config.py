@@ -8,6 +8,7 @@ import pytest
 
 from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
+from tracegrad.learn import signals
 from tracegrad.learn.rules import RULES
 from tracegrad.model import NEURONS
 from tracegrad.run.build import Ends, build_learner, build_network, build_rule, build_task
@@ -174,6 +175,22 @@ def test_feedback_is_refused_for_rules_without():
     config = Config(learning=LearningConfig(rule="bptt", signal="random"))
     with pytest.raises(UsageError, match="learning.signal must be symmetric for bptt"):
         build_rule(config)
+
+
+def test_every_signal_has_its_name(tiny):
+    for name, kind in (
+        ("uniform", signals.Uniform),
+        ("target", signals.Target),
+        ("local", signals.LocalReadout),
+        ("random", signals.Random),
+        ("adaptive", signals.Adaptive),
+        ("symmetric", signals.Symmetric),
+    ):
+        rule = build_rule(Config(learning=LearningConfig(rule="eprop", signal=name)))
+        assert isinstance(rule.signal, kind)
+    blind = Config(learning=LearningConfig(rule="eprop", signal="uniform"))
+    with pytest.raises(UsageError, match="the sum of all errors, which is zero"):
+        build_learner(blind, tiny)
 
 
 def test_a_rule_that_cannot_serve_the_settings_says_so(tiny):

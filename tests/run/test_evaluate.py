@@ -20,6 +20,8 @@ def batch(xs, ys, weight, valid) -> Batch:
     )
 
 
+LOSS = tg.losses.cross_entropy()
+
 # Three steps; sequence 0 is of class 0, sequence 1 of class 1 (its first step has no weight and
 # another label), sequence 2 fills up the batch.
 WEIGHT = [[1 / 3, 0.0, 0.0], [1 / 3, 0.5, 0.0], [1 / 3, 0.5, 0.0]]
@@ -46,13 +48,13 @@ def readout(first, second) -> jnp.ndarray:
 )
 def test_right_sequences_are_counted(first, second, right):
     example = batch(np.zeros((3, 3, 1)), LABELS, WEIGHT, VALID)
-    assert count_right(readout(first, second), example) == right
+    assert count_right(LOSS, readout(first, second), example) == right
 
 
 def test_values_have_no_accuracy():
     example = batch(np.zeros((3, 3, 1)), LABELS, WEIGHT, VALID)
     example = example._replace(ys=np.zeros((3, 3, 2), np.float32))
-    assert count_right(readout([1] * 3, [1] * 3), example) is None
+    assert count_right(LOSS, readout([1] * 3, [1] * 3), example) is None
 
 
 def network() -> tg.Network:
@@ -125,3 +127,26 @@ def test_regression_loss_is_half_the_squared_error_over_steps():
     score = Evaluator(tg.losses.mean_squared_error())(network(), [example])
     assert score.accuracy is None
     assert score.loss == pytest.approx(0.5 * 5 / 2)
+
+
+def test_a_loss_of_the_whole_sequence_decides_by_its_own_score():
+    example = batch(np.zeros((3, 3, 1)), LABELS, WEIGHT, VALID)
+    values = readout([-3, 1, -3], [1, 1, -9])  # the mean says 1 and 1, the largest says 0 and 0
+    assert count_right(LOSS, values, example) == 1
+    assert count_right(tg.losses.max_over_time(), values, example) == 1
+    right = readout([-3, 1, -3], [5, -1, -9])  # what comes before the label does not count
+    assert count_right(LOSS, right, example) == 1
+    assert count_right(tg.losses.max_over_time(), right, example) == 2
+
+
+def test_evaluation_filters_the_targets_of_a_distance():
+    net = network()
+    read = tg.Readout.of(tg.DoubleExponential(), 2, 2)
+    net = tg.Network(*net.layers, readout=read, dt=1e-3).init(jax.random.key(0))
+    object.__setattr__(net.readout, "input", tg.Dense.from_arrays(jnp.eye(2)))
+    xs = np.zeros((3, 3, 2), np.float32)
+    xs[0, 0, 0] = xs[2, 1, 1] = 2.0
+    example = batch(xs, LABELS, np.ones((3, 3)), np.ones((3, 3), bool))
+    spikes = np.asarray(net(jnp.asarray(xs, float))[0][0])
+    same = Evaluator(tg.losses.van_rossum())(net, [example._replace(ys=spikes.astype(np.float32))])
+    assert spikes.sum() == 2 and same.loss == 0.0

@@ -11,7 +11,7 @@ from tracegrad.inspect.cell import Cell, definitions, derive, surrogates
 from tracegrad.inspect.feedback import Meeting, Place, change, meeting, signal
 from tracegrad.inspect.layout import Equation, Explanation, LayerExplanation, Section
 from tracegrad.inspect.recursion import Site, coefficient_traces, recursion
-from tracegrad.learn.graph import Graph
+from tracegrad.learn.influence import AbstractInfluence
 from tracegrad.learn.rule import Rule
 from tracegrad.model.layer import Layer, Readout
 from tracegrad.model.network import Circuit, Network
@@ -69,7 +69,7 @@ def _circuits(network: Network, rule: Rule) -> tuple[Circuit, Circuit]:
         return net.init(jax.random.key(0)).discretise()
 
     whole = eqx.filter_eval_shape(circuit, network)
-    if isinstance(rule.influence, Graph):
+    if not isinstance(rule.influence, AbstractInfluence):
         return whole, whole
     return whole, eqx.filter_eval_shape(rule.influence.prepare, whole)
 

@@ -1,29 +1,43 @@
 """Filters: what a trace passes through before it meets the learning signal.
 
-A filter is a linear state behind each neuron's output, $q^t=\\lambda q^{t-1}+g z^t$ (a tap). The
-trace of a tap is the filtered eligibility trace, so filtering needs no code of its own.
+A filter is a linear state behind each neuron's output, $q^t=\\lambda q^{t-1}+g z^t$ (a tap), or a
+chain of them. The trace of a tap is the filtered eligibility trace, so filtering needs no code of
+its own.
 """
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Float
 
-from tracegrad.model.li import LI
+from tracegrad.model.linear import AbstractLinear, Cascade
 from tracegrad.model.network import Circuit, Network
 
 OUTPUT = "z"
+T = TypeVar("T")
 
 
 class Tap(NamedTuple):
-    r"""A linear filter of a neuron's output, $q^t=\lambda q^{t-1}+g z^t$."""
+    r"""A linear filter $q^t=\lambda q^{t-1}+g x^t$ of a neuron's output, or of a tap before it."""
 
-    decay: Float[Array, ""]
+    decay: Float[Array, ""] | float
     gain: Float[Array, ""] | float
+    source: str = OUTPUT
 
 
-Taps = dict[str, Tap]
+Taps = dict[str, Tap]  # each tap after its source
+
+
+def through(taps: Taps, before: dict[str, T], output: T) -> dict[str, T]:
+    """Every tap one step on, for trees of arrays that stand for the output."""
+    seen = {OUTPUT: output}
+    for name, tap in taps.items():
+        seen[name] = jax.tree.map(
+            lambda q, x, tap=tap: tap.decay * q + tap.gain * x, before[name], seen[tap.source]
+        )
+    return {name: seen[name] for name in taps}
 
 
 class AbstractFilter(eqx.Module):
@@ -71,34 +85,45 @@ class NoFilter(AbstractFilter):
 
 
 class Kappa(AbstractFilter):
-    r"""The readout's own leak: $\bar e^t=\kappa\bar e^{t-1}+(1-\kappa)e^t$.
+    r"""The readout's own dynamics, of a leaky one $\bar e^t=\kappa\bar e^{t-1}+(1-\kappa)e^t$.
 
-    Makes a leaky readout exact for the layers it reads, because it reads back nothing; for layers
-    below it stands for the leak downstream. One more trace per synapse. For a memoryless readout
-    it is `NoFilter`. Source: Bellec et al. 2020.
+    Makes a readout with memory exact for the layers it reads, because it is linear and reads back
+    nothing; for layers below it stands for the memory downstream. The readout's cascade becomes a
+    chain of taps: one more trace per synapse for each of its states (the double exponential has
+    two, an integrator one). For a memoryless readout it is `NoFilter`. Source: Bellec et al. 2020;
+    the double exponential: Zenke & Ganguli 2018.
     """
 
     def check(self, network: Network) -> None:
         """Refuse a readout with several time constants: one trace cannot serve them all."""
-        neuron = network.readout.neuron
-        if isinstance(neuron, LI) and neuron.tau_mem.log.shape != ():
+        coefficients = network.readout.neuron.coefficients(network.dt).values()
+        several = [c.shape[0] for c in coefficients if c.shape != ()]
+        if several:
             raise ValueError(
-                "The kappa filter needs one readout time constant, got "
-                f"{neuron.tau_mem.log.shape[0]}. Give Readout one tau, or use rtrl() or bptt()."
+                f"The kappa filter needs one readout time constant, got {several[0]}. "
+                "Give Readout one tau, or use rtrl() or bptt()."
             )
 
     def taps(self, circuit: Circuit) -> Taps:
-        """One tap with the readout's decay and gain."""
-        readout = circuit.stages[-1]
-        if not isinstance(readout.neuron, LI):
-            return {}
-        one = {name: value[0] for name, value in readout.coefficients.items()}
-        return {"kappa": Tap(one["alpha"], readout.neuron.gain(one))}
+        """The readout's cascade as a chain."""
+        chain, source = {}, OUTPUT
+        for index, (decay, gain) in enumerate(_cascade(circuit), start=1):
+            chain[f"kappa{index}"] = Tap(decay, gain, source)
+            source = f"kappa{index}"
+        return chain
 
     def meets(self, circuit: Circuit) -> str:
-        """The tap, if the readout leaks."""
-        return "kappa" if isinstance(circuit.stages[-1].neuron, LI) else OUTPUT
+        """The last tap, if the readout has a memory."""
+        length = len(_cascade(circuit))
+        return f"kappa{length}" if length else OUTPUT
 
     def error(self, circuit: Circuit, error: Array, gain: Array) -> Array:
-        """Unchanged where the tap already holds the readout's gain."""
+        """Unchanged where the taps already hold the readout's gain."""
         return error if self.meets(circuit) != OUTPUT else error * gain
+
+
+def _cascade(circuit: Circuit) -> Cascade:
+    """The dynamics of the readout, for its first unit and so for all."""
+    readout = circuit.stages[-1]
+    assert isinstance(readout.neuron, AbstractLinear)  # the type of a readout's neuron
+    return readout.neuron.cascade({name: value[0] for name, value in readout.coefficients.items()})

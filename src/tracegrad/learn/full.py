@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from tracegrad.learn.filter import OUTPUT, Taps
+from tracegrad.learn.filter import OUTPUT, Taps, through
 from tracegrad.learn.influence import (
     AbstractInfluence,
     Cotangents,
@@ -78,12 +78,8 @@ class Full(AbstractInfluence):
                 coupled.append(_mix(stage.recurrent, memory[index].output))
             seen = presynaptic(stage, moment, index)
             reach = _push_stage(memory[index], locals_[index], coupled, seen, index)
-            filtered = {
-                name: jax.tree.map(
-                    lambda q, e, tap=taps[name]: tap.decay * q + tap.gain * e, old, reach.output
-                )
-                for name, old in memory[index].taps.items()
-            }
+            here = taps if memory[index].taps else {}
+            filtered = through(here, memory[index].taps, reach.output)
             done.append(reach._replace(taps=filtered))
         return tuple(done)
 

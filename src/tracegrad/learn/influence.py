@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from tracegrad.learn.filter import OUTPUT, Taps
+from tracegrad.learn.filter import OUTPUT, Taps, through
 from tracegrad.learn.local import Local, Rows
 from tracegrad.model.network import Circuit, Moment
 from tracegrad.model.parameter import setting
@@ -138,14 +138,7 @@ class Block(AbstractInfluence):
                 total = jax.tree.map(lambda a, b, w=own: a + w[..., None] * b, total, old)
             rows[row] = total
         now = Trace(rows, trace.taps, here.emit, here.direct)
-        e = eligibility(now)
-        filtered = {
-            name: jax.tree.map(
-                lambda q, e, tap=tap: tap.decay * q + tap.gain * e, trace.taps[name], e
-            )
-            for name, tap in taps.items()
-        }
-        return now._replace(taps=filtered)
+        return now._replace(taps=through(taps, trace.taps, eligibility(now)))
 
     def pull(self, circuit: Circuit, memory: tuple[Trace, ...], cotangents: Cotangents) -> Circuit:
         """Signal times eligibility trace, summed over the batch."""

@@ -1,4 +1,4 @@
-"""Losses: a sum over steps, each a function of the readout at that step."""
+"""Losses: a sum over steps, or for offline rules a score of the whole sequence."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,18 +6,40 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Num
 
 from tracegrad.learn.regulariser import RateRegulariser
+from tracegrad.model.network import Network
 
 StepLoss = Callable[[Float[Array, "batch o"], Num[Array, "batch *o"]], Float[Array, " batch"]]
+Score = Callable[[Float[Array, "time batch o"], Bool[Array, "time batch"]], Float[Array, "batch o"]]
 
 
 class Loss(NamedTuple):
-    """A loss of every step (one value per sample), and a regulariser of the rates."""
+    """A loss of every step (one value per sample), and a regulariser of the rates.
+
+    With `kernel` the targets first pass through the readout's own dynamics. With `over_time` the
+    loss is that of one score for each readout and sequence, made of the steps that are labelled
+    (weight above zero); it is no sum over steps.
+    """
 
     at_step: StepLoss
     rate: RateRegulariser = RateRegulariser()
+    kernel: bool = False
+    over_time: Score | None = None
+
+    def check(self, network: Network) -> None:
+        """Refuse a network in which this loss is not defined."""
+        names = jax.tree.leaves(network.names())
+        learning = [
+            n for n, on in zip(names, jax.tree.leaves(network.learning()), strict=True) if on
+        ]
+        moving = [name for name in learning if name.startswith("readout.neuron")]
+        if self.kernel and moving:
+            raise ValueError(
+                f"The readout's kernel defines this distance and must stay, but {moving[0]} "
+                "learns. Use network.freeze('readout.neuron.*')."
+            )
 
 
 def _cross_entropy(
@@ -70,3 +92,39 @@ def loss_and_error(
     values, back = jax.vjp(lambda y: loss.at_step(y, target), y)
     # A step of weight zero counts for nothing, even where the readout is not a number.
     return jnp.sum(jnp.where(weight == 0, 0.0, weight * values)), back(weight)[0]
+
+
+def sequence_loss(
+    loss: Loss,
+    ys: Float[Array, "time batch o"],
+    targets: Num[Array, "time batch *o"],
+    weight: Float[Array, "time batch"],
+) -> Float[Array, " batch"]:
+    r"""Loss of whole sequences: $\sum_tw^t\ell(y^t,y^{*t})$, or of one score $\ell\sum_tw^t$.
+
+    The one target of a score is that of the step of largest weight. A sequence without weight
+    counts for nothing.
+    """
+    if loss.over_time is None:
+        values = jax.vmap(loss.at_step)(ys, targets)
+        return jnp.sum(jnp.where(weight == 0, 0.0, weight * values), axis=0)
+    values = loss.at_step(scores(loss, ys, weight), _label(targets, weight))
+    total = jnp.sum(weight, axis=0)
+    return jnp.where(total == 0, 0.0, total * values)
+
+
+def scores(
+    loss: Loss, ys: Float[Array, "time batch o"], weight: Float[Array, "time batch"]
+) -> Float[Array, "batch o"]:
+    r"""What a class is decided by, the largest wins: $\sum_tw^ty^t$, or the loss's own score."""
+    if loss.over_time is None:
+        return jnp.sum(weight[..., None] * ys, axis=0)
+    labelled = weight > 0
+    # A sequence that only fills up a batch has no labelled step: its score must be a number.
+    return loss.over_time(ys, labelled | ~jnp.any(labelled, axis=0, keepdims=True))
+
+
+def _label(
+    targets: Num[Array, "time batch *o"], weight: Float[Array, "time batch"]
+) -> Num[Array, "batch *o"]:
+    return targets[jnp.argmax(weight, axis=0), jnp.arange(weight.shape[1])]

@@ -8,6 +8,9 @@ import optax
 from tracegrad.learn.filter import AbstractFilter
 from tracegrad.learn.graph import Graph, Horizon
 from tracegrad.learn.influence import AbstractInfluence
+from tracegrad.learn.loss import Loss
+from tracegrad.learn.losses.actor_critic import ActorCritic
+from tracegrad.learn.rewarded import Rewarded
 from tracegrad.learn.signal import AbstractSignal
 from tracegrad.model.network import Network
 
@@ -43,10 +46,31 @@ class Rule(NamedTuple):
         self.filter.check(network)
         self.signal.check(network)
 
-    def check_schedule(self, update_every: int | None) -> None:
+    def check_loss(self, loss: Loss) -> None:
+        """Refuse a loss this rule cannot follow."""
+        self.signal.check_loss(loss)
+        rewarded, acts = isinstance(self.influence, Rewarded), isinstance(loss.at_step, ActorCritic)
+        if rewarded != acts or (acts and loss.rate.strength):
+            raise ValueError(
+                "The rule reward_eprop() and the loss actor_critic() belong together, without a "
+                f"rate regulariser, got {self.name}. Use both, or neither."
+            )
+        if loss.over_time is not None and not isinstance(self.influence, Graph):
+            raise ValueError(
+                "This loss scores a whole sequence and is no sum over steps, so "
+                f"{self.name} cannot learn from it as it goes. Use bptt(), or a readout that "
+                "sums up, Readout.of(Integrator(), ...), with the loss at the last step."
+            )
+
+    def check_schedule(self, update_every: int | None, loss: Loss) -> None:
         """Refuse a schedule the rule cannot keep: an offline rule needs its whole window."""
         if update_every is None or not isinstance(self.influence, Graph):
             return
+        if loss.over_time is not None:
+            raise ValueError(
+                "This loss scores a whole sequence, which needs one update per sequence, got "
+                f"update_every={update_every}. Leave it None."
+            )
         window = self.influence.window
         if window is None:
             raise ValueError(

@@ -50,6 +50,9 @@ class AbstractSignal(eqx.Module):
     def check(self, network: Network) -> None:
         """Refuse a network this signal cannot serve."""
 
+    def check_loss(self, loss: Loss) -> None:
+        """Refuse a loss of which this signal could say nothing."""
+
     @abstractmethod
     def init(self, network: Network, key: PRNGKeyArray) -> Feedback:
         """Feedback weights, one matrix (n, o) per hidden layer, or none."""

@@ -4,12 +4,15 @@ from tracegrad.model.adex import AdEx as AdEx
 from tracegrad.model.alif import ALIF as ALIF
 from tracegrad.model.connection import Dense as Dense
 from tracegrad.model.cuba_lif import CubaLIF as CubaLIF
+from tracegrad.model.double_exponential import DoubleExponential as DoubleExponential
 from tracegrad.model.gru import GRU as GRU
+from tracegrad.model.integrator import Integrator as Integrator
 from tracegrad.model.izhikevich import Izhikevich as Izhikevich
 from tracegrad.model.layer import Layer as Layer
 from tracegrad.model.layer import Readout as Readout
 from tracegrad.model.li import LI as LI
 from tracegrad.model.lif import LIF as LIF
+from tracegrad.model.linear import AbstractLinear as AbstractLinear
 from tracegrad.model.lru import LRU as LRU
 from tracegrad.model.lstm import LSTM as LSTM
 from tracegrad.model.memoryless import Memoryless as Memoryless

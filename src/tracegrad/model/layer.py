@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from tracegrad.model.connection import Dense
 from tracegrad.model.li import LI
+from tracegrad.model.linear import AbstractLinear
 from tracegrad.model.memoryless import Memoryless
 from tracegrad.model.neuron import AbstractNeuron
 from tracegrad.model.parameter import Positive, setting
@@ -99,7 +100,7 @@ def _by_port(names: tuple[str, ...], array: Array, axes: int) -> Ports:
 
 
 class Readout(eqx.Module):
-    r"""Output units: leaky, $y^t=\kappa y^{t-1}+(1-\kappa)(W_o z^t+b)$, or memoryless.
+    r"""Output units: leaky, $y^t=\kappa y^{t-1}+(1-\kappa)(W_o z^t+b)$, or memoryless, or others.
 
     `tau` is the time constant of $\kappa=e^{-\Delta t/\tau}$ in seconds; `None` makes
     $y^t=W_o z^t+b$. It reads the last layer, or with `all_layers=True` the outputs of all layers
@@ -108,7 +109,7 @@ class Readout(eqx.Module):
     """
 
     input: Dense
-    neuron: LI | Memoryless
+    neuron: AbstractLinear
     all_layers: bool = setting(False)
 
     def __init__(
@@ -123,6 +124,18 @@ class Readout(eqx.Module):
         self.input = Dense(inputs, outputs, bias=bias)
         self.neuron = Memoryless() if tau is None else LI(tau_mem=Positive(tau))
         self.all_layers = all_layers
+
+    @staticmethod
+    def of(
+        neuron: AbstractLinear,
+        inputs: int,
+        outputs: int,
+        bias: bool = False,
+        all_layers: bool = False,
+    ) -> "Readout":
+        """A readout of other linear units, for example `Readout.of(Integrator(), 128, 10)`."""
+        blank = Readout(inputs, outputs, None, bias, all_layers)
+        return eqx.tree_at(lambda r: r.neuron, blank, neuron)
 
     def discretise(self, dt: float) -> Stage:
         """The readout as a stage without recurrence."""

@@ -2,12 +2,13 @@
 
 from jaxtyping import Array
 
-from tracegrad.model.neuron import AbstractNeuron, Scalars
+from tracegrad.model.linear import AbstractLinear, Cascade
+from tracegrad.model.neuron import Scalars
 from tracegrad.model.parameter import Positive, decay, positive, setting
 from tracegrad.model.reset import AbstractReset, NoReset
 
 
-class LI(AbstractNeuron):
+class LI(AbstractLinear):
     r"""Leaky integrator, also the leaky readout.
 
     $v^t=\alpha v^{t-1}+g\,I^t,\quad z^t=v^t,\quad \alpha=e^{-\Delta t/\tau_{mem}}$   (1)
@@ -26,6 +27,10 @@ class LI(AbstractNeuron):
     def gain(self, c: Scalars) -> Array | float:
         """Weight $g$ of the current."""
         return 1.0 - c["alpha"] if self.normalised else 1.0
+
+    def cascade(self, c: Scalars) -> Cascade:
+        """One leaky integrator."""
+        return ((c["alpha"], self.gain(c)),)
 
     def init(self, c: Scalars) -> Scalars:
         """Potential at 0."""

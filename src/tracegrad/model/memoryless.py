@@ -3,11 +3,12 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from tracegrad.model.neuron import AbstractNeuron, Scalars
+from tracegrad.model.linear import AbstractLinear, Cascade
+from tracegrad.model.neuron import Scalars
 from tracegrad.model.reset import AbstractReset, NoReset
 
 
-class Memoryless(AbstractNeuron):
+class Memoryless(AbstractLinear):
     """Linear unit without memory: $z^t = v^t = I^t$."""
 
     reset: AbstractReset = NoReset()
@@ -15,6 +16,10 @@ class Memoryless(AbstractNeuron):
     def coefficients(self, dt: float) -> Scalars:
         """None."""
         return {}
+
+    def cascade(self, c: Scalars) -> Cascade:
+        """Nothing."""
+        return ()
 
     def init(self, c: Scalars) -> Scalars:
         """Zero."""

@@ -12,7 +12,7 @@ from tracegrad.learn import rules
 from tracegrad.learn.loss import Loss, cross_entropy, mean_squared_error
 from tracegrad.learn.regulariser import RateRegulariser
 from tracegrad.learn.rule import Rule
-from tracegrad.learn.signal import Adaptive, Random
+from tracegrad.learn.signals import Adaptive, LocalReadout, Random, Target, Uniform
 from tracegrad.model import (
     NEURONS,
     AbstractNeuron,
@@ -24,6 +24,14 @@ from tracegrad.model import (
 )
 from tracegrad.run.config import SURROGATES, Config, NetworkConfig
 from tracegrad.run.learner import Learner
+
+_SIGNALS = {
+    "random": Random,
+    "adaptive": Adaptive,
+    "uniform": Uniform,
+    "target": Target,
+    "local": LocalReadout,
+}
 
 
 class Ends(NamedTuple):
@@ -65,10 +73,10 @@ def build_rule(config: Config) -> Rule:
         return make()
     if "signal" not in signature(make).parameters:
         raise UsageError(
-            f"learning.signal must be symmetric for {learning.rule}, which needs no feedback, got "
+            f"learning.signal must be symmetric for {learning.rule}, which has its own, got "
             f"{learning.signal}. Choose block_diagonal or eprop."
         )
-    return make(signal={"random": Random, "adaptive": Adaptive}[learning.signal]())
+    return make(signal=_SIGNALS[learning.signal]())
 
 
 def build_loss(config: Config, task: Task) -> Loss:

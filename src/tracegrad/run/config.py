@@ -23,7 +23,7 @@ SURROGATES = {
     )
 }
 _NUMBERS = ("tau_mem", "tau_syn", "tau_adapt", "surrogate_slope")
-SIGNALS = ("symmetric", "random", "adaptive")
+SIGNALS = ("symmetric", "random", "adaptive", "uniform", "target", "local")
 
 
 def _one_of(key: str, value: object, known: object) -> None:
@@ -96,7 +96,7 @@ class LearningConfig:
     rule: str = "block_diagonal"
     """Learning rule: see `tracegrad rules`."""
     signal: str = "symmetric"
-    """How hidden neurons learn of the error: symmetric, random or adaptive feedback."""
+    """How hidden neurons learn: symmetric (or the rule's own way), or another of the signals."""
     learning_rate: Annotated[float, tyro.conf.arg(aliases=("--lr",))] = 1e-3
     """Learning rate of Adam."""
     cosine: bool = True

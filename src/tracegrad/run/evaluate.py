@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from tracegrad.data import Batch
-from tracegrad.learn.loss import Loss
-from tracegrad.learn.plans.plan import Data
+from tracegrad.learn.loss import Loss, scores, sequence_loss
+from tracegrad.learn.plans.plan import Data, through_readout
 from tracegrad.model import Network
 
 
@@ -66,16 +66,18 @@ def pad_steps(batch: Batch, every: int) -> Batch:
     return Batch(*(np.pad(a, ((0, missing),) + ((0, 0),) * (a.ndim - 1)) for a in batch))
 
 
-def count_right(outputs: Float[Array, "T B o"], batch: Batch | Data) -> int | None:
-    r"""Sequences whose class has the largest mean readout $\sum_t w^t y^t$; None: no classes.
+def count_right(loss: Loss, outputs: Float[Array, "T B o"], batch: Batch | Data) -> int | None:
+    r"""Sequences whose class has the largest score, $\sum_t w^t y^t$ or the loss's own.
 
+    None where targets are no classes.
     A sequence that fills up a batch (`valid` False throughout) does not count. The class is the
     target at the step of the largest weight.
     """
     if batch.ys.ndim == 3:
         return None
     weight = np.asarray(batch.weight)
-    decided = np.einsum("tb,tbo->bo", weight, np.asarray(outputs)).argmax(axis=1)
+    ys = jnp.asarray(outputs)
+    decided = np.asarray(scores(loss, ys, jnp.asarray(weight, ys.dtype))).argmax(axis=1)
     label = np.asarray(batch.ys)[weight.argmax(axis=0), np.arange(weight.shape[1])]
     return int(np.sum((decided == label) & np.asarray(batch.valid).any(axis=0)))
 
@@ -88,6 +90,7 @@ class Evaluator:
 
     def __init__(self, loss: Loss):
         """Evaluate with this loss (its rate regulariser does not count)."""
+        self.loss = loss
         self._run = jax.jit(lambda network, batch: _run(loss, network, batch))
 
     def __call__(self, network: Network, batches: Iterable[Batch]) -> Score:
@@ -99,7 +102,7 @@ class Evaluator:
             neurons = sum(layer.input.outputs for layer in network.layers)
             score = Score(
                 float(loss),
-                count_right(outputs, batch),
+                count_right(self.loss, outputs, batch),
                 int(exists.any(axis=0).sum()),
                 float(spikes),
                 float(exists.sum() * neurons),
@@ -115,8 +118,13 @@ def _run(
     """Readout, and loss and spikes summed over steps and sequences that exist."""
     assert batch.valid is not None  # a Batch always says
     outputs, _ = network(batch.xs, None, batch.valid)
-    values = jax.vmap(loss.at_step)(outputs[-1], batch.ys)
-    weighted = jnp.where(batch.valid, batch.weight * values, 0.0)
+    ys = batch.ys
+    if loss.kernel:
+        circuit = network.discretise()
+        rest = circuit.stages[-1].rest(ys.shape[1])
+        _, ys = through_readout(circuit, rest, ys, batch.valid)
+    weight = jnp.where(batch.valid, batch.weight, 0.0)
+    values = sequence_loss(loss, outputs[-1], ys, weight)
     exists = batch.valid[..., None]
     spikes = [jnp.sum(jnp.where(exists, z, 0.0)) for z in outputs[:-1]]
-    return outputs[-1], jnp.sum(weighted), sum(spikes[1:], start=spikes[0])
+    return outputs[-1], jnp.sum(values), sum(spikes[1:], start=spikes[0])

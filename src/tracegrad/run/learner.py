@@ -70,8 +70,10 @@ class Learner:
         """Compose a learner; refuses what the rule cannot serve and parameters it cannot reach."""
         if update_every is not None and update_every < 1:
             raise ValueError(f"update_every must be at least 1, or None, got {update_every}.")
-        rule.check_schedule(update_every)
+        rule.check_schedule(update_every, loss)
         rule.check(network)
+        rule.check_loss(loss)
+        loss.check(network)
         self.network, self.rule, self.loss = network, rule, loss
         self.optimiser = optimiser if rule.around is None else rule.around(optimiser)
         self.update_every = update_every

@@ -1,7 +1,7 @@
 """Record: one sequence seen step by step with a rule's own parts, for pictures."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from tracegrad.learn.filter import OUTPUT
 from tracegrad.learn.influence import Block, Trace, eligibility
 from tracegrad.learn.local import local
 from tracegrad.learn.loss import Loss, loss_and_error
-from tracegrad.learn.plans.plan import Data
+from tracegrad.learn.plans.plan import Data, through_readout
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback, Heard
 from tracegrad.model.network import Circuit, Network, State
@@ -69,6 +69,7 @@ class _Seen(NamedTuple):
 class _Progress(NamedTuple):
     state: State
     memory: tuple[Trace, ...]
+    signal: Any
     total: Float[Array, "n m"]
 
 
@@ -121,7 +122,8 @@ def _run(
         moment = circuit.step(progress.state, x, first)
         error = loss_and_error(loss, moment.after[-1].z, target, weight)[1]
         heard = Heard(moment, (), error, target, weight, loss)
-        memory, e, signal = _factors(rule, circuit, feedback, progress.memory, heard)
+        carried = (progress.memory, progress.signal)
+        (memory, remembered), e, signal = _factors(rule, circuit, feedback, carried, heard)
         seen = _Seen(
             {name: value[0] for name, value in moment.after[0].s.items()},
             tuple(stage.z[0] for stage in moment.after),
@@ -129,11 +131,14 @@ def _run(
             signal[synapse[0]],
         )
         total = progress.total + jnp.abs(signal[:, None] * e)
-        return _Progress(moment.after, memory, total), seen
+        return _Progress(moment.after, memory, remembered, total), seen
 
-    start = _Progress(circuit.rest(1), memory, jnp.zeros_like(circuit.stages[0].matrix))
-    first = circuit.stages[0].feedforward(batch.xs)
-    end, seen = jax.lax.scan(body, start, (batch.xs, first, batch.ys, batch.weight))
+    nothing = jnp.zeros_like(circuit.stages[0].matrix)
+    start = _Progress(circuit.rest(1), memory, rule.signal.rest(circuit, 1), nothing)
+    first, ys = circuit.stages[0].feedforward(batch.xs), batch.ys
+    if loss.kernel:
+        _, ys = through_readout(circuit, circuit.stages[-1].rest(1), ys, None)
+    end, seen = jax.lax.scan(body, start, (batch.xs, first, ys, batch.weight))
     return end.total, seen
 
 
@@ -141,19 +146,23 @@ def _factors(
     rule: Rule,
     circuit: Circuit,
     feedback: Feedback,
-    memory: tuple[Trace, ...],
+    carried: tuple[tuple[Trace, ...], Any],
     now: Heard,
-) -> tuple[tuple[Trace, ...], Float[Array, "n m"], Float[Array, " n"]]:
-    """The traces one step on, and the first layer's (filtered) trace and signal; zero without."""
+) -> tuple[tuple[tuple[Trace, ...], Any], Float[Array, "n m"], Float[Array, " n"]]:
+    """Traces and the signal's memory one step on; the first layer's (filtered) trace and signal.
+
+    Both are zero for a rule without traces.
+    """
     weight = circuit.stages[0].matrix
     if not isinstance(rule.influence, Block):
-        return memory, jnp.zeros_like(weight), jnp.zeros_like(weight[:, 0])
+        return carried, jnp.zeros_like(weight), jnp.zeros_like(weight[:, 0])
     locals_ = tuple(map(local, circuit.stages, now.moment.before, now.moment.current))
+    memory, remembered = carried
     memory = rule.influence.push(circuit, rule.filter.taps(circuit), memory, now.moment, locals_)
     gains = tuple(here.gain for here in locals_)
     error = rule.filter.error(circuit, now.error, gains[-1][CURRENT])
     heard = now._replace(gains=gains[:-1], error=error)
-    signal = rule.signal(circuit, feedback, heard, ())[0][0][0]
+    signals, remembered = rule.signal(circuit, feedback, heard, remembered)
     meets = rule.filter.meets(circuit)
     met = eligibility(memory[0]) if meets == OUTPUT else memory[0].taps[meets]
-    return memory, next(iter(met.weight.values()))[0], signal
+    return (memory, remembered), next(iter(met.weight.values()))[0], signals[0][0]

@@ -132,7 +132,8 @@ def peak_memory(compiled: jax.stages.Compiled) -> int:
 class _Tally:
     """Running sums of an epoch."""
 
-    def __init__(self, steps: int):
+    def __init__(self, steps: int, criterion: Loss):
+        self.criterion = criterion
         self.steps, self.batches, self.right, self.sequences = steps, 0, 0, 0
         self.loss, self.rate, self.seconds = 0.0, 0.0, []
         self.classifies = True
@@ -142,7 +143,7 @@ class _Tally:
         self.batches += 1
         self.sequences += int(np.asarray(batch.valid).any(axis=0).sum())
         self.loss += float(info.loss) * batch.xs.shape[1]
-        right = count_right(info.outputs, batch)
+        right = count_right(self.criterion, info.outputs, batch)
         self.classifies = right is not None
         self.right += right or 0
         self.rate += float(jnp.mean(jnp.concatenate(info.rates)))
@@ -180,7 +181,7 @@ class _Training:
     def epoch(self, number: int, watch: Watch) -> Epoch:
         """Every training sequence once, then the test set."""
         began = time.perf_counter()
-        tally = _Tally(self.steps)
+        tally = _Tally(self.steps, self.evaluate.loss)
         for index, batch in enumerate(self.task.train.batches(self.size, self.order), start=1):
             self.batch(self.prepared(batch), tally, f"epoch {number}, batch {index}")
             watch.batch(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.graph import Graph
-from tracegrad.learn.loss import loss_and_error
+from tracegrad.learn.loss import sequence_loss
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, State, hold
@@ -31,14 +31,13 @@ class Backprop(AbstractPlan):
         """Nothing is carried but the state."""
         return ()
 
-    def block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
+    def outcome(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
         """See `AbstractPlan`."""
         steps = count_steps(data)
 
         def objective(circuit: Circuit) -> tuple[Array, tuple[State, tuple, Array]]:
             state, outputs = _simulate(circuit, stream.state, data, self.graph)
-            losses = jax.vmap(lambda y, t, w: loss_and_error(self.loss, y, t, w)[0])
-            loss = jnp.sum(losses(outputs[-1], data.ys, data.weight))
+            loss = jnp.mean(sequence_loss(self.loss, outputs[-1], data.ys, data.weight))
             counts = tuple(_count(z, data) for z in outputs[:-1])
             penalty = sum(self.loss.rate.loss(count, steps) for count in counts)
             return loss + penalty, (state, (outputs[-1], counts), loss)

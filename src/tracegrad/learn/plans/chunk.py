@@ -59,7 +59,7 @@ class Chunk(AbstractPlan):
             return ()
         return self.influence.init(circuit, self.rule.filter.taps(circuit), batch, key)
 
-    def block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
+    def outcome(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
         """See `AbstractPlan`."""
         circuit = self.influence.prepare(circuit)
         state, seen = _forward(circuit, stream.state, data)
@@ -223,9 +223,11 @@ def _backward(
 
     def body(after: Adjoint, now: tuple) -> tuple[Adjoint, Ports]:
         asked, before, current, valid = now
-        tapped = {name: after.taps[name].at[0].add(asked[name]) for name in taps}
-        z = after.z.at[0].add(asked[OUTPUT]) if OUTPUT in asked else after.z
-        z = sum((taps[name].gain * tapped[name] for name in taps), start=z)
+        tapped = {OUTPUT: after.z} | dict(after.taps)
+        tapped |= {name: tapped[name].at[0].add(asked[name]) for name in tapped if name in asked}
+        for name, tap in reversed(taps.items()):
+            tapped[tap.source] = tapped[tap.source] + tap.gain * tapped[name]
+        z = tapped[OUTPUT]
         _, back = jax.vjp(stage.cell, c, before, current)
         d_c, d_before, d_current = jax.vmap(back)(StageState(after.s, z))
         echoes = [weight[None, None] * d_current[port] for port, weight in self_weight.items()]

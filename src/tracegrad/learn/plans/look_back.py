@@ -49,7 +49,7 @@ class LookBack(AbstractPlan):
         )
         return jax.tree.map(lambda a: jnp.repeat(a[:, None], self.steps - 1, axis=1), none)
 
-    def block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
+    def outcome(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
         """See `AbstractPlan`."""
         time = data.xs.shape[0]
         state, seen = _forward(circuit, stream.state, data)

@@ -4,14 +4,17 @@ from abc import abstractmethod
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
-from tracegrad.model.network import Circuit, State
+from tracegrad.model.network import Circuit, State, hold
+from tracegrad.model.neuron import CURRENT
 from tracegrad.model.parameter import setting
+from tracegrad.model.stage import StageState
 
 
 class Data(NamedTuple):
@@ -26,12 +29,14 @@ class Data(NamedTuple):
 class Stream(NamedTuple):
     """What is carried from block to block: states of the network, and what the rule remembers.
 
-    `memory` is the influence's, `signal` the signal's.
+    `memory` is the influence's, `signal` the signal's, `target` the readout's dynamics in which a
+    loss with a kernel sees the targets.
     """
 
     state: State
     memory: Any
     signal: Any
+    target: StageState | None = None
 
 
 class Outcome(NamedTuple):
@@ -57,11 +62,44 @@ class AbstractPlan(eqx.Module):
     def rest(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Stream:
         """The start of a stream: everything at rest."""
         signal = self.rule.signal.rest(circuit, batch)
-        return Stream(circuit.rest(batch), self.init(circuit, batch, key), signal)
+        target = circuit.stages[-1].rest(batch) if self.loss.kernel else None
+        return Stream(circuit.rest(batch), self.init(circuit, batch, key), signal, target)
 
-    @abstractmethod
     def block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
         """Gradient of the loss summed over the block, and the stream after it."""
+        if not self.loss.kernel:
+            return self.outcome(circuit, feedback, stream, data)
+        assert stream.target is not None  # every stream begins with rest
+        target, ys = through_readout(circuit, stream.target, data.ys, data.valid)
+        bare, data = stream._replace(target=None), data._replace(ys=ys)
+        outcome = self.outcome(circuit, feedback, bare, data)
+        return outcome._replace(stream=outcome.stream._replace(target=target))
+
+    @abstractmethod
+    def outcome(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
+        """The same for targets as the loss compares them, and a stream without `target`."""
+
+
+def through_readout(
+    circuit: Circuit,
+    before: StageState,
+    ys: Num[Array, "time batch o"],
+    valid: Bool[Array, "time batch"] | None,
+) -> tuple[StageState, Float[Array, "time batch o"]]:
+    """Targets as currents of the readout's units, without its weights: their state, and output."""
+    readout = circuit.stages[-1]
+    if not jnp.issubdtype(ys.dtype, jnp.floating) or ys.shape[2:] != (readout.size,):
+        raise TypeError(
+            f"van_rossum needs spike trains of {readout.size} lines as real targets, got "
+            f"{ys.dtype} of shape {ys.shape}. Give one train for each readout."
+        )
+
+    def body(state: StageState, now: tuple) -> tuple[StageState, Array]:
+        y, valid = now
+        after = hold(valid, readout.cell(readout.coefficients, state, {CURRENT: y}), state)
+        return after, after.z
+
+    return jax.lax.scan(body, before, (ys, valid))
 
 
 def count_steps(data: Data) -> Float[Array, " batch"]:

@@ -50,7 +50,7 @@ class Step(AbstractPlan):
         """See `AbstractPlan`."""
         return self.influence.init(circuit, self.taps(circuit), batch, key)
 
-    def block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
+    def outcome(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
         """See `AbstractPlan`."""
         circuit = self.influence.prepare(circuit)
         dtype = data.xs.dtype

@@ -1,0 +1,148 @@
+"""reward: products of signal and trace, filtered in time, that wait for the next TD error."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from tracegrad.learn.filter import OUTPUT
+from tracegrad.learn.influence import Cotangents
+from tracegrad.learn.local import Local, local
+from tracegrad.learn.loss import loss_and_error
+from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
+from tracegrad.learn.rewarded import Rewarded
+from tracegrad.learn.signal import Feedback, Heard
+from tracegrad.model.network import Circuit, Moment, hold
+from tracegrad.model.neuron import CURRENT
+
+
+class Waiting(NamedTuple):
+    r"""The traces; $F_\gamma$ of every parameter, (batch, ...); and the step that awaits a value.
+
+    `reward` and `value` are of that step, `acted` is 0 where there is none; each (batch,).
+    """
+
+    traces: Any
+    eligible: Circuit
+    reward: Float[Array, " batch"]
+    value: Float[Array, " batch"]
+    acted: Float[Array, " batch"]
+
+
+class Progress(NamedTuple):
+    """What the scan over a block carries."""
+
+    stream: Stream
+    gradient: Circuit
+    loss: Float[Array, ""]
+    counts: tuple[Float[Array, "batch _"], ...]
+
+
+class Reward(AbstractPlan):
+    r"""$\nabla=\sum_t\delta^tF_\gamma^t,\quad\delta^t=r^t+\gamma V^{t+1}-V^t$   (1)
+
+    with $\delta^t$ known at step $t+1$ only. A step of weight zero closes an episode: its value
+    counts as zero, and $F_\gamma$ begins anew after it. The loss reported is $\frac12\delta^2$.
+    Memory O(batch (k + taps + 1) p), time O(batch k^2 p) a step.
+    """
+
+    @property
+    def influence(self) -> Rewarded:
+        """The rule's influence."""
+        assert isinstance(self.rule.influence, Rewarded)
+        return self.rule.influence
+
+    def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Waiting:
+        """See `AbstractPlan`."""
+        traces = self.influence.init(circuit, self.rule.filter.taps(circuit), batch, key)
+        nothing = jnp.zeros((batch,), circuit.stages[0].dtype)
+        eligible = jax.tree.map(
+            lambda a: jnp.zeros((batch, *a.shape), a.dtype), self.influence.prepare(circuit)
+        )
+        return Waiting(traces, eligible, nothing, nothing, nothing)
+
+    def outcome(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
+        """See `AbstractPlan`."""
+        circuit = self.influence.prepare(circuit)
+        start = Progress(
+            stream,
+            jax.tree.map(jnp.zeros_like, circuit),
+            jnp.zeros((), data.xs.dtype),
+            tuple(jnp.zeros_like(stage.z) for stage in stream.state[:-1]),
+        )
+
+        def body(progress: Progress, now: tuple) -> tuple[Progress, Array]:
+            return self._one(circuit, feedback, progress, now)
+
+        first = circuit.stages[0].feedforward(data.xs)
+        end, outputs = jax.lax.scan(body, start, (data.xs, first, data.ys, data.weight, data.valid))
+        steps = jnp.maximum(jnp.sum(count_steps(data)), 1.0)
+        rates = tuple(jnp.sum(c, axis=0) / steps for c in end.counts)
+        return Outcome(end.gradient, end.stream, end.loss, outputs, rates)
+
+    def _one(
+        self, circuit: Circuit, feedback: Feedback, progress: Progress, now: tuple
+    ) -> tuple[Progress, Array]:
+        x, first, target, weight, valid = now
+        old, gamma = progress.stream, self.influence.discount
+        moment = circuit.step(old.state, x, first)
+        locals_ = tuple(map(local, circuit.stages, moment.before, moment.current))
+        taps = self.rule.filter.taps(circuit)
+        traces = self.influence.push(circuit, taps, old.memory.traces, moment, locals_)
+        acts = (weight > 0).astype(x.dtype)
+        value = acts * moment.after[-1].z[:, -1]
+        surprise = old.memory.acted * (old.memory.reward + gamma * value - old.memory.value)
+        surprise = hold(valid, surprise, jnp.zeros_like(surprise))
+        gradient = jax.tree.map(
+            lambda g, f: g + jnp.tensordot(surprise, f, axes=1),
+            progress.gradient,
+            old.memory.eligible,
+        )
+        heard = self._heard(circuit, moment, locals_, target, weight)
+        signals, remembered = self.rule.signal(circuit, feedback, heard, old.signal)
+        product = self._product(circuit, traces, signals, (moment, target, weight))
+        eligible = jax.tree.map(
+            lambda f, p: gamma * _over(acts, f) * f + p, old.memory.eligible, product
+        )
+        memory = Waiting(traces, eligible, acts * target[:, -1], value, acts)
+        stream = Stream(*hold(valid, (moment.after, memory, remembered), old[:3]))
+        counts = tuple(
+            count + hold(valid, after.z, jnp.zeros_like(after.z))
+            for count, after in zip(progress.counts, moment.after[:-1], strict=True)
+        )
+        loss = progress.loss + 0.5 * jnp.mean(surprise**2)
+        return Progress(stream, gradient, loss, counts), stream.state[-1].z
+
+    def _heard(
+        self,
+        circuit: Circuit,
+        moment: Moment,
+        locals_: tuple[Local, ...],
+        target: Array,
+        weight: Array,
+    ) -> Heard:
+        error = loss_and_error(self.loss, moment.after[-1].z, target, weight)[1]
+        gains = tuple(here.gain for here in locals_)
+        passed = self.rule.filter.error(circuit, error, gains[-1][CURRENT])
+        return Heard(moment, gains[:-1], passed, target, weight, self.loss)
+
+    def _product(
+        self, circuit: Circuit, traces: Any, signals: tuple[Array, ...], judged: tuple
+    ) -> Circuit:
+        """Signal times trace of every sample apart, the readout's with its own error."""
+        moment, target, weight = judged
+        error = loss_and_error(self.loss, moment.after[-1].z, target, weight)[1]
+        meets = self.rule.filter.meets(circuit)
+        cotangents: Cotangents = (*({meets: signal} for signal in signals), {OUTPUT: error})
+
+        def one(traces: Any, cotangents: Any) -> Circuit:
+            alone = jax.tree.map(lambda a: a[None], (traces, cotangents))
+            return self.influence.pull(circuit, *alone)
+
+        return jax.vmap(one)(traces, cotangents)
+
+
+def _over(values: Float[Array, " batch"], like: Array) -> Array:
+    """Values of each sample, to multiply `like` with."""
+    return values.reshape(-1, *(1,) * (like.ndim - 1))
