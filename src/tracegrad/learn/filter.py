@@ -14,6 +14,7 @@ from tracegrad.model.li import LI
 from tracegrad.model.network import Circuit, Network
 
 OUTPUT = "z"
+RATE = "rate"  # the running sum that the rate regulariser reads
 
 
 class Tap(NamedTuple):

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 
@@ -56,8 +57,8 @@ class AbstractPlan(eqx.Module):
 
     def rest(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Stream:
         """The start of a stream: everything at rest."""
-        signal = self.rule.signal.rest(circuit, batch)
-        return Stream(circuit.rest(batch), self.init(circuit, batch, key), signal)
+        heard = self.rule.signal.rest(circuit, batch, jax.random.fold_in(key, 1))
+        return Stream(circuit.rest(batch), self.init(circuit, batch, key), heard)
 
     @abstractmethod
     def block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
