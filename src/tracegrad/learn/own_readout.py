@@ -29,7 +29,7 @@ def push_readout(
     circuit: Circuit, trace: Trace, moment: Moment, locals_: tuple[Local, ...]
 ) -> Trace:
     """The trace one step on."""
-    last = Moment(*(part[-1:] for part in moment))
+    last = Moment(moment.incoming[-1:], moment.current[-1:], moment.before[-1:], moment.after[-1:])
     return _BLOCK.push(_alone(circuit), {}, (trace,), last, locals_[-1:])[0]
 
 

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, Taps
 from tracegrad.learn.influence import AbstractInfluence, Cotangents, Trace
@@ -24,7 +24,7 @@ class Product(NamedTuple):
     state: Whole
     parameters: Stages
     readout: Trace
-    key: PRNGKeyArray
+    key: Key[Array, " batch"]
 
 
 class RankOne(AbstractInfluence):

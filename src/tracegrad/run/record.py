@@ -1,7 +1,7 @@
 """Record: one sequence seen step by step with a rule's own parts, for pictures."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -153,7 +153,7 @@ def _factors(
     gains = tuple(here.gain for here in locals_)
     error = rule.filter.error(circuit, now.error, gains[-1][CURRENT])
     heard = now._replace(gains=gains[:-1], error=error)
-    signal = rule.signal(circuit, feedback, heard, ())[0][0][0]
+    signals: Any = rule.signal(circuit, feedback, heard, ())[0]
     meets = rule.filter.meets(circuit)
     met = eligibility(memory[0]) if meets == OUTPUT else memory[0].taps[meets]
-    return memory, next(iter(met.weight.values()))[0], signal
+    return memory, next(iter(met.weight.values()))[0], signals[0][0]
