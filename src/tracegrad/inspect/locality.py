@@ -14,7 +14,7 @@ from tracegrad.learn.filter import OUTPUT
 from tracegrad.learn.influence import AbstractInfluence
 from tracegrad.learn.local import local
 from tracegrad.learn.loss import mean_squared_error
-from tracegrad.learn.plans.step import Step
+from tracegrad.learn.plans.step import Step, meet
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Heard
 from tracegrad.model.network import Circuit, Moment, Network
@@ -168,8 +168,7 @@ def _learn(plan: Step, feedback: Any, seen: _Seen, fixed: Any) -> tuple[Any, Cir
     one = jnp.ones(1, error.dtype)
     heard = Heard(moment, gains[:-1], error, seen.target, one, plan.loss)
     signals, remembered = rule.signal(circuit, feedback, heard, remembered)
-    meets = rule.filter.meets(circuit)
-    asked = [{meets: signal} for signal in signals] or [{} for _ in circuit.hidden]
+    asked = meet(rule, circuit, signals)
     gradient = rule.influence.pull(circuit, memory, (*asked, {OUTPUT: seen.error}))
     return eqx.filter((memory, remembered), eqx.is_inexact_array), gradient
 

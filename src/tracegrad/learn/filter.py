@@ -16,6 +16,7 @@ from tracegrad.model.linear import AbstractLinear, Cascade
 from tracegrad.model.network import Circuit, Network
 
 OUTPUT = "z"
+RATE = "rate"  # the running sum that the rate regulariser reads
 T = TypeVar("T")
 
 

@@ -6,15 +6,16 @@ cotangent. Its memory has the batch as the first axis of every array.
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from tracegrad.learn.filter import OUTPUT, Taps, through
+from tracegrad.learn.filter import OUTPUT, RATE, Taps, through
 from tracegrad.learn.local import Local, Rows
+from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, Moment
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Ports, Stage
@@ -42,7 +43,13 @@ class Sources(NamedTuple):
 
 
 class AbstractInfluence(eqx.Module):
-    """Which paths from a weight to the states are kept, and how they are carried."""
+    """Which paths from a weight to the states are kept, and how they are carried.
+
+    `unbiased` says of a random influence that its mean over the draws is the exact one, for every
+    parameter.
+    """
+
+    unbiased: ClassVar[bool] = False
 
     @abstractmethod
     def prepare(self, circuit: Circuit) -> Circuit:
@@ -51,6 +58,11 @@ class AbstractInfluence(eqx.Module):
     @abstractmethod
     def init(self, circuit: Circuit, taps: Taps, batch: int, key: PRNGKeyArray) -> Any:
         """No influence yet; `key` is for random influences, and every stream has its own."""
+
+    def begin(self, memory: Any, feedback: Feedback) -> Any:
+        """The memory at the start of a block: the rate regulariser's sum starts anew, because its
+        window is the block. An influence with learned parts takes them from the feedback here."""
+        return tuple(part._replace(taps=forget(part.taps)) for part in memory)
 
     @abstractmethod
     def push(
@@ -61,6 +73,14 @@ class AbstractInfluence(eqx.Module):
     @abstractmethod
     def pull(self, circuit: Circuit, memory: Any, cotangents: Cotangents) -> Circuit:
         """Gradient for cotangents of outputs (`OUTPUT`) and taps of every stage."""
+
+
+def forget(taps: dict[str, Any]) -> dict[str, Any]:
+    """Taps with the sum of the rate regulariser at zero."""
+    return {
+        name: jax.tree.map(jnp.zeros_like, tap) if name == RATE else tap
+        for name, tap in taps.items()
+    }
 
 
 class Trace(NamedTuple):
@@ -144,13 +164,8 @@ class Block(AbstractInfluence):
         """Signal times eligibility trace, summed over the batch."""
         stages = []
         for stage, trace, cotangent in zip(circuit.stages, memory, cotangents, strict=True):
-            read = {OUTPUT: eligibility(trace), **trace.taps}
-            parts = [
-                jax.tree.map(lambda e, c=c: jnp.einsum("bn,bnw->nw", c, e), read[name])
-                for name, c in cotangent.items()
-            ]
-            total = jax.tree.map(lambda *leaves: sum(leaves[1:], start=leaves[0]), *parts)
-            stages.append(total.as_gradient(stage))
+            read = {OUTPUT: eligibility(trace), **trace.taps, **trace.rows}
+            stages.append(pull_stage(stage, read, cotangent))
         return Circuit(tuple(stages), circuit.all_layers)
 
 
@@ -167,6 +182,16 @@ def _no_trace(stage: Stage, taps: Taps, batch: int) -> Trace:
         {row: flat for row in rows},
         {name: flat for name in stage.coefficients},
     )
+
+
+def pull_stage(stage: Stage, read: dict[str, Sources], cotangent: Rows) -> Stage:
+    """Gradient of one stage: what is asked times the trace of that name, summed over the batch."""
+    parts = [
+        jax.tree.map(lambda e, c=c: jnp.einsum("bn,bnw->nw", c, e), read[name])
+        for name, c in cotangent.items()
+    ]
+    total: Sources = jax.tree.map(lambda *leaves: sum(leaves[1:], start=leaves[0]), *parts)
+    return total.as_gradient(stage)
 
 
 def widths(stage: Stage, make: Callable[[int], Any]) -> Sources:

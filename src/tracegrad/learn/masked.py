@@ -79,7 +79,7 @@ class Leaving(AbstractSignal):
         """None."""
         return ()
 
-    def rest(self, circuit: Circuit, batch: int) -> Any:
+    def rest(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """What is kept, for each stage (batch, n, units)."""
         masks = kept_pairs(self.pattern, circuit, batch)
         return tuple(jnp.concatenate(kept, axis=-1) for kept in masks)
@@ -89,7 +89,7 @@ class Leaving(AbstractSignal):
     ) -> tuple[Signals, Any]:
         """Equation (1)."""
         leaves = [1.0 - kept.astype(heard.error.dtype) for kept in memory]
-        whole, _ = Symmetric()(circuit, feedback, heard, ())
+        whole: Any = Symmetric()(circuit, feedback, heard, ())[0]
         signals = []
         for index, read in enumerate(circuit.split(circuit.stages[-1].matrix)):
             parts = [] if read is None else [_through(read, heard.error, leaves[-1])]

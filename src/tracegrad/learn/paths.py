@@ -6,6 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from tracegrad.learn.graph import Graph
+from tracegrad.learn.influence import AbstractInfluence
+from tracegrad.learn.plans.backprop import Backprop
 from tracegrad.learn.plans.plan import AbstractPlan, Data
 from tracegrad.model.network import Circuit, Network
 from tracegrad.model.surrogate import AbstractSurrogate
@@ -37,7 +40,12 @@ def require_paths(network: Network, plan: AbstractPlan) -> None:
 
     Runs the rule itself for a few steps on random input, with every spike function replaced by a
     graded one so that silence cannot hide a path, and asks for a gradient that is not exactly zero.
+    An unbiased random rule has the paths of the exact gradient, and noise where there is none: the
+    exact one is asked in its place.
     """
+    influence = plan.rule.influence
+    if isinstance(influence, AbstractInfluence) and influence.unbiased:
+        plan = Backprop(plan.rule._replace(influence=Graph()), plan.loss)
 
     def is_surrogate(node: object) -> bool:
         return isinstance(node, AbstractSurrogate)

@@ -13,8 +13,9 @@ from tracegrad.model.network import Circuit, Moment, Network
 from tracegrad.model.neuron import CURRENT
 from tracegrad.model.parameter import setting
 
-Feedback = tuple[Float[Array, "_ o"], ...]  # each layer has its own size
-Signals = tuple[Float[Array, "batch _ ..."], ...]
+Feedback = tuple[Float[Array, "_ _"], ...]  # each layer has its own size
+# One for each layer: for the output or tap that the filter meets, or by the names of states.
+Signals = tuple[Float[Array, "batch _ ..."] | Rows, ...]
 
 
 class Heard(NamedTuple):
@@ -57,8 +58,8 @@ class AbstractSignal(eqx.Module):
     def init(self, network: Network, key: PRNGKeyArray) -> Feedback:
         """Feedback weights, one matrix (n, o) per hidden layer, or none."""
 
-    def rest(self, circuit: Circuit, batch: int) -> Any:
-        """The memory at the start of a stream."""
+    def rest(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
+        """The memory at the start of a stream; `key` is for signals that draw."""
         return ()
 
     @abstractmethod

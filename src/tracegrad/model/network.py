@@ -67,18 +67,28 @@ class Circuit(eqx.Module):
         ends = [sum(s.size for s in self.hidden[: i + 1]) for i in range(len(self.hidden) - 1)]
         return list(jnp.split(readout, ends, axis=-1))
 
-    def step(self, before: State, x: Float[Array, "batch m"], first: Ports) -> Moment:
+    def step(
+        self,
+        before: State,
+        x: Float[Array, "batch m"],
+        first: Ports,
+        added: tuple[Ports, ...] | None = None,
+    ) -> Moment:
         """One step of the whole stack.
 
         `first` holds the first layer's feed-forward currents; they do not depend on the state, so
-        callers compute them for many steps as one product.
+        callers compute them for many steps as one product. `added` are currents put on top, for
+        each stage by port.
         """
         incoming, currents, after = [x], [], []
         for index, (stage, state) in enumerate(zip(self.stages, before, strict=True)):
             if index == len(self.stages) - 1:
                 incoming[index] = self.read([a.z for a in after])
             feedforward = stage.feedforward(incoming[index]) if index else first
-            currents.append(stage.current(feedforward, state.z))
+            current = stage.current(feedforward, state.z)
+            if added is not None:
+                current = {port: c + added[index].get(port, 0.0) for port, c in current.items()}
+            currents.append(current)
             after.append(stage.cell(stage.coefficients, state, currents[-1]))
             incoming.append(after[-1].z)
         return Moment(tuple(incoming[:-1]), tuple(currents), before, tuple(after))

@@ -134,7 +134,9 @@ def _run(
         return _Progress(moment.after, memory, remembered, total), seen
 
     nothing = jnp.zeros_like(circuit.stages[0].matrix)
-    start = _Progress(circuit.rest(1), memory, rule.signal.rest(circuit, 1), nothing)
+    start = _Progress(
+        circuit.rest(1), memory, rule.signal.rest(circuit, 1, jax.random.key(0)), nothing
+    )
     first, ys = circuit.stages[0].feedforward(batch.xs), batch.ys
     if loss.kernel:
         _, ys = through_readout(circuit, circuit.stages[-1].rest(1), ys, None)
@@ -162,6 +164,7 @@ def _factors(
     gains = tuple(here.gain for here in locals_)
     error = rule.filter.error(circuit, now.error, gains[-1][CURRENT])
     heard = now._replace(gains=gains[:-1], error=error)
+    signals: Any
     signals, remembered = rule.signal(circuit, feedback, heard, remembered)
     meets = rule.filter.meets(circuit)
     met = eligibility(memory[0]) if meets == OUTPUT else memory[0].taps[meets]

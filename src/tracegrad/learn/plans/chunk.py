@@ -105,7 +105,7 @@ class Chunk(AbstractPlan):
             tuple(s.before for s in seen),
             tuple(s.after for s in seen),
         )
-        signals = jax.vmap(at)(moments, *judged)
+        signals: Any = jax.vmap(at)(moments, *judged)
         return [{self.rule.filter.meets(circuit): signal} for signal in signals]
 
     def _penalise(self, asked: Rows, count: Array, steps: Array) -> Rows:

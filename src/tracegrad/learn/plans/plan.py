@@ -61,7 +61,7 @@ class AbstractPlan(eqx.Module):
 
     def rest(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Stream:
         """The start of a stream: everything at rest."""
-        signal = self.rule.signal.rest(circuit, batch)
+        signal = self.rule.signal.rest(circuit, batch, jax.random.fold_in(key, 1))
         target = circuit.stages[-1].rest(batch) if self.loss.kernel else None
         return Stream(circuit.rest(batch), self.init(circuit, batch, key), signal, target)
 

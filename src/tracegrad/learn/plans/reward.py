@@ -100,6 +100,7 @@ class Reward(AbstractPlan):
             old.memory.eligible,
         )
         heard = self._heard(circuit, moment, locals_, target, weight)
+        signals: Any
         signals, remembered = self.rule.signal(circuit, feedback, heard, old.signal)
         product = self._product(circuit, traces, signals, (moment, target, weight))
         eligible = jax.tree.map(

@@ -6,16 +6,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from tracegrad.learn.filter import OUTPUT, Tap, Taps
+from tracegrad.learn.filter import OUTPUT, RATE, Tap, Taps
 from tracegrad.learn.influence import AbstractInfluence, Cotangents
 from tracegrad.learn.local import local
 from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
-from tracegrad.learn.signal import Feedback, Heard
+from tracegrad.learn.rule import Rule
+from tracegrad.learn.signal import Feedback, Heard, Signals
 from tracegrad.model.network import Circuit, hold
 from tracegrad.model.neuron import CURRENT
-
-RATE = "rate"
 
 
 class Progress(NamedTuple):
@@ -55,7 +54,7 @@ class Step(AbstractPlan):
         circuit = self.influence.prepare(circuit)
         dtype = data.xs.dtype
         start = Progress(
-            stream._replace(memory=_forget_rates(stream.memory)),
+            stream._replace(memory=self.influence.begin(stream.memory, feedback)),
             jax.tree.map(jnp.zeros_like, circuit),
             jnp.zeros((), dtype),
             tuple(jnp.zeros_like(stage.z) for stage in stream.state[:-1]),
@@ -96,9 +95,11 @@ class Step(AbstractPlan):
             self.loss,
         )
         signals, remembered = self.rule.signal(circuit, feedback, heard, old.signal)
+        # A signal may predict, and padding has no error that would silence it.
+        signals = hold(valid, signals, jax.tree.map(jnp.zeros_like, signals))
         stream = Stream(state, memory, hold(valid, remembered, old.signal))
         cotangents: Cotangents = (
-            *self._meet(circuit, signals),
+            *meet(self.rule, circuit, signals),
             {OUTPUT: error},
         )
         pulled = self.influence.pull(circuit, memory, cotangents)
@@ -109,21 +110,10 @@ class Step(AbstractPlan):
         gradient = jax.tree.map(jnp.add, progress.gradient, pulled)
         return Progress(stream, gradient, progress.loss + loss, counts), state[-1].z
 
-    def _meet(self, circuit: Circuit, signals: tuple[Array, ...]) -> list[dict[str, Array]]:
-        if not signals:
-            return [{} for _ in circuit.hidden]
-        meets = self.rule.filter.meets(circuit)
-        return [{meets: signal} for signal in signals]
 
-
-def _forget_rates(memory: Any) -> Any:
-    """Start the rate sum of every stage anew: the regulariser's window is the block."""
-    return tuple(
-        part._replace(
-            taps={
-                name: jax.tree.map(jnp.zeros_like, tap) if name == RATE else tap
-                for name, tap in part.taps.items()
-            }
-        )
-        for part in memory
-    )
+def meet(rule: Rule, circuit: Circuit, signals: Signals) -> list[dict[str, Array]]:
+    """What the signals ask of every hidden layer: of its output, a tap, or states by name."""
+    if not signals:
+        return [{} for _ in circuit.hidden]
+    meets = rule.filter.meets(circuit)
+    return [s if isinstance(s, dict) else {meets: s} for s in signals]

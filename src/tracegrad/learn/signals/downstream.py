@@ -39,7 +39,7 @@ class Downstream(AbstractSignal):
         """None."""
         return ()
 
-    def rest(self, circuit: Circuit, batch: int) -> Past:
+    def rest(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Past:
         """No past."""
         dtype = circuit.stages[0].dtype
         gains = tuple(
