@@ -30,7 +30,7 @@ def network(*neurons, recurrent=True, readout=5e-3, all_layers=False, autapses=T
         tg.Layer(
             tg.Dense(below, n, gain=gain, bias=True),
             neuron,
-            recurrent=tg.Dense(n, n, gain=3.0) if recurrent else None,
+            recurrent=tg.Dense(n, n, gain=3.0) if recurrent and neuron.recurrent_ports else None,
             autapses=autapses,
         )
         for below, n, neuron in zip(sizes, sizes[1:], neurons, strict=False)
@@ -86,7 +86,7 @@ def gradient(net, rule, **options):
 def assert_alive(net, rates):
     """Silent or saturated layers make any two rules agree."""
     for layer, rate in zip(net.layers, rates, strict=True):
-        spikes = not isinstance(layer.neuron, tg.LI | tg.Tanh)
+        spikes = "surrogate" in vars(layer.neuron)
         mean = float(jnp.mean(jnp.abs(rate)))
         assert 0.01 < mean < (0.7 if spikes else 1e3), f"layer is not alive: mean output {mean}"
 

@@ -11,27 +11,34 @@ from tracegrad.learn.filter import NoFilter as NoFilter
 from tracegrad.learn.regulariser import RateRegulariser as RateRegulariser
 from tracegrad.learn.rule import Rule as Rule
 from tracegrad.model import ALIF as ALIF
+from tracegrad.model import GRU as GRU
 from tracegrad.model import LI as LI
 from tracegrad.model import LIF as LIF
+from tracegrad.model import LRU as LRU
+from tracegrad.model import LSTM as LSTM
 from tracegrad.model import AbstractNeuron as AbstractNeuron
 from tracegrad.model import AbstractReset as AbstractReset
 from tracegrad.model import AbstractSurrogate as AbstractSurrogate
+from tracegrad.model import AdEx as AdEx
 from tracegrad.model import Arctan as Arctan
 from tracegrad.model import Boxcar as Boxcar
 from tracegrad.model import CubaLIF as CubaLIF
 from tracegrad.model import Dense as Dense
+from tracegrad.model import Izhikevich as Izhikevich
 from tracegrad.model import Layer as Layer
 from tracegrad.model import Memoryless as Memoryless
 from tracegrad.model import Network as Network
 from tracegrad.model import NoReset as NoReset
 from tracegrad.model import Positive as Positive
 from tracegrad.model import Readout as Readout
+from tracegrad.model import ResonateAndFire as ResonateAndFire
 from tracegrad.model import Sigmoid as Sigmoid
 from tracegrad.model import StraightThrough as StraightThrough
 from tracegrad.model import SubtractReset as SubtractReset
 from tracegrad.model import SuperSpike as SuperSpike
 from tracegrad.model import Tanh as Tanh
 from tracegrad.model import Triangle as Triangle
+from tracegrad.model import TwoCompartment as TwoCompartment
 from tracegrad.model import ZeroReset as ZeroReset
 from tracegrad.model import decay as decay
 from tracegrad.model import parameter as parameter
@@ -44,6 +51,13 @@ from tracegrad.run.learner import LearnerState as LearnerState
 __all__ = [
     "data",
     "ALIF",
+    "AdEx",
+    "GRU",
+    "Izhikevich",
+    "LRU",
+    "LSTM",
+    "ResonateAndFire",
+    "TwoCompartment",
     "AbstractNeuron",
     "AbstractReset",
     "AbstractSurrogate",

@@ -114,6 +114,26 @@ def test_names_of_parameters():
     ]
 
 
+def test_ports_are_a_leading_axis_of_one_named_parameter():
+    net = tg.Network(
+        tg.Layer(tg.Dense(2, 3, bias=True), tg.LSTM(), recurrent=tg.Dense(3, 3)),
+        tg.Layer(tg.Dense(3, 5), tg.TwoCompartment(), recurrent=tg.Dense(5, 5)),
+        readout=tg.Readout(5, 1, tau=None),
+        dt=1e-3,
+    ).init(random.key(0))
+    shapes = dict(
+        zip(jax.tree.leaves(net.names()), (a.shape for a in jax.tree.leaves(net)), strict=True)
+    )
+    assert shapes["layers.0.input.weight"] == (4, 3, 2)
+    assert shapes["layers.0.input.bias"] == (4, 3)
+    assert shapes["layers.0.recurrent.weight"] == (4, 3, 3)
+    assert shapes["layers.1.input.weight"] == (5, 3)  # each connection has one port of two
+    assert shapes["layers.1.recurrent.weight"] == (5, 5)
+    learning = jax.tree.leaves(net.freeze("*.bias", "*.forget_bias").learning())
+    fixed = [name for name, learns in zip(shapes, learning, strict=True) if not learns]
+    assert fixed == ["layers.0.input.bias", "layers.0.neuron.forget_bias"]
+
+
 def test_refusals(as_user):
     layer = tg.Layer(tg.Dense(2, 3), tg.LIF())
     with pytest.raises(ValueError, match="needs at least one layer"):
@@ -128,6 +148,10 @@ def test_refusals(as_user):
         tg.Layer(tg.Dense(2, 3), tg.LIF(), recurrent=tg.Dense(2, 3))
     with pytest.raises(ValueError, match="A recurrent connection has no bias"):
         tg.Layer(tg.Dense(2, 3), tg.LIF(), recurrent=tg.Dense(3, 3, bias=True))
+    with pytest.raises(ValueError, match="LRU takes no recurrent current, got a recurrent"):
+        tg.Layer(tg.Dense(2, 3), tg.LRU(), recurrent=tg.Dense(3, 3))
+    with pytest.raises(ValueError, match="must have a leading axis of 3 ports, got shape"):
+        tg.Layer(tg.Dense.from_arrays(jnp.zeros((3, 2))), tg.GRU())
     with pytest.raises(ValueError, match="at least one line on each side"):
         tg.Dense(0, 3)
     with pytest.raises(ValueError, match="The row index is postsynaptic"):

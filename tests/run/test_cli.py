@@ -151,6 +151,21 @@ def test_train_leaves_a_run_that_show_prints(tmp_path, tiny_digits, capsys):
     assert capsys.readouterr().out == printed
 
 
+def test_a_gated_cell_trains_and_its_weights_come_back(tmp_path, tiny_digits):
+    """Several ports through training, pictures and the folder, with settings that fit the cell."""
+    out = tmp_path / "run"
+    options = ["--neuron", "GRU", "--bias", "--no-autapses", "--learn-neurons", *SMALL[:-1]]
+    assert main(["train", "digits", "--out", str(out), *options]) == 0
+    run = open_run(out)
+    assert run.config().learning.rate_strength == 0
+    layer = run.network().layers[0]
+    assert layer.input.weight.shape == (3, 8, 6) and layer.recurrent.weight.shape == (3, 8, 8)
+    assert layer.input.bias.shape == (3, 8)
+    assert all(float(abs(bias).max()) > 0 for bias in layer.input.bias), "every gate's bias learns"
+    assert float(layer.neuron.candidate_bias) != 0.0
+    assert (out / "eligibility.png").is_file()
+
+
 def test_options_override_a_file(tmp_path, tiny_digits, done):
     out = tmp_path / "run"
     file = str(done.path / "config.toml")

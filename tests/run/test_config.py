@@ -9,6 +9,7 @@ import pytest
 from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
 from tracegrad.learn.rules import RULES
+from tracegrad.model import NEURONS
 from tracegrad.run.build import Ends, build_learner, build_network, build_rule, build_task
 from tracegrad.run.config import SURROGATES, Config, LearningConfig, NetworkConfig
 from tracegrad.run.config_file import from_toml, load_config, to_toml
@@ -23,6 +24,7 @@ OTHER = Config(
         neuron="ALIF",
         recurrent=False,
         autapses=False,
+        bias=True,
         tau_mem=0.011,
         tau_syn=0.012,
         tau_adapt=0.13,
@@ -69,6 +71,25 @@ def test_what_a_file_leaves_out_keeps_the_defaults_of_its_task_and_rule():
     assert got.learning.update_every is None
 
 
+def test_another_neuron_than_the_tuned_one_comes_with_settings_of_its_own():
+    """What was tuned for the task's neuron and another lacks must not be refused to the user."""
+    for task in TASKS:
+        for kind in NEURONS:
+            config = defaults(task, "block_diagonal", kind.__name__)
+            net = build_network(config, Ends(5, 2, 1e-3))
+            assert type(net.layers[0].neuron) is kind
+            assert (net.layers[0].recurrent is None) == (not kind.recurrent_ports)
+    tuned = defaults("digits")
+    assert defaults("digits", "block_diagonal", "LIF") == tuned
+    gru = from_toml('task = "digits"\n[network]\nneuron = "GRU"\nhidden = [3]\n')
+    usual = defaults("digits", "block_diagonal", "GRU")
+    assert gru == replace(usual, network=replace(usual.network, hidden=(3,)))
+    assert gru.learning.rate_strength == 0 and gru.network.input_gain == 1
+    alif = defaults("digits", "bptt", "ALIF")
+    assert alif.learning.rate_strength == tuned.learning.rate_strength
+    assert alif.network.input_gain == tuned.network.input_gain
+
+
 REFUSED = [
     ("sed = 1", "there is no setting sed, expected one of task, data, seed"),
     ("[learning]\nlr = 1", "there is no setting learning.lr, expected one of rule, signal"),
@@ -91,6 +112,7 @@ REFUSED = [
         "recurrent_gain must be at least 0 and finite, got nan",
     ),
     ('[network]\nneuron = "lif"', "network.neuron must be one of LIF, .*, got 'lif'"),
+    ("[network]\nneuron = 3", "network.neuron must be text, got 3"),
     ('[network]\nsurrogate = "x"', "network.surrogate must be one of SuperSpike, .*, got 'x'"),
     ('[learning]\nrule = "x"', "learning.rule must be one of bptt, .*, got 'x'"),
     ("[learning]\nrule = 1", "learning.rule must be text, got 1"),
@@ -135,6 +157,8 @@ UNBUILDABLE = [
     ({"tau_syn": 1e-2}, {}, "network.tau_syn must be left out for LIF, .* got 0.01"),
     ({"neuron": "Tanh", "surrogate": "Arctan"}, {}, "network.surrogate must be left out for Tanh"),
     ({"neuron": "Tanh", "surrogate_slope": 1.0}, {}, "network.surrogate.* left out for"),
+    ({"neuron": "LRU"}, {}, "LRU takes no recurrent current, got a recurrent connection"),
+    ({"neuron": "GRU", "tau_mem": 1e-2}, {}, "network.tau_mem must be left out for GRU"),
     ({"surrogate": "Boxcar", "surrogate_slope": 1.0}, {}, "surrogate_slope must be left out"),
 ]
 
@@ -161,7 +185,7 @@ def test_a_rule_that_cannot_serve_the_settings_says_so(tiny):
 def test_the_network_is_the_one_described():
     settings = NetworkConfig(
         hidden=(4, 2), neuron="CubaLIF", tau_mem=0.03, tau_syn=0.01, tau_readout=0.04,
-        read_all=True, autapses=False, surrogate="Arctan", surrogate_slope=3.0,
+        read_all=True, autapses=False, bias=True, surrogate="Arctan", surrogate_slope=3.0,
     )  # fmt: skip
     net = build_network(Config(network=settings), ENDS)
     assert [(layer.input.inputs, layer.input.outputs) for layer in net.layers] == [(5, 4), (4, 2)]
@@ -172,6 +196,7 @@ def test_the_network_is_the_one_described():
     assert neuron.surrogate == SURROGATES["Arctan"](slope=3.0)
     assert float(net.readout.neuron.tau_mem.value) == pytest.approx(0.04)
     assert not net.layers[0].autapses
+    assert all(layer.input.biased for layer in net.layers) and not net.readout.input.biased
     assert net.frozen == ("*.neuron.*",)
     learning = LearningConfig(learn_neurons=True)
     assert build_network(Config(network=settings, learning=learning), ENDS).frozen == ()

@@ -13,11 +13,15 @@ from tracegrad.model.surrogate import AbstractSurrogate
 _STEPS, _BATCH = 6, 2
 
 
-class _Linear(eqx.Module):
-    """Stands for a surrogate while paths are sought: silence cannot hide a path behind it."""
+class _Graded(eqx.Module):
+    """Stands for a surrogate while paths are sought: silence cannot hide a path behind it.
+
+    Its slope vanishes nowhere, and it is bounded as a spike is: a neuron may need its reset to stay
+    finite.
+    """
 
     def __call__(self, x: Array) -> Array:
-        return x
+        return x / (1.0 + jnp.abs(x))
 
 
 def pull_back(network: Network, gradient: Circuit) -> Network:
@@ -32,14 +36,14 @@ def require_paths(network: Network, plan: AbstractPlan) -> None:
     """Refuse a network with a parameter that learns but whose gradient is structurally zero.
 
     Runs the rule itself for a few steps on random input, with every spike function replaced by a
-    line so that silence cannot hide a path, and asks for a gradient that is not exactly zero.
+    graded one so that silence cannot hide a path, and asks for a gradient that is not exactly zero.
     """
 
     def is_surrogate(node: object) -> bool:
         return isinstance(node, AbstractSurrogate)
 
     probe = jax.tree.map(
-        lambda node: _Linear() if is_surrogate(node) else node,
+        lambda node: _Graded() if is_surrogate(node) else node,
         network.init(jax.random.key(0)),
         is_leaf=is_surrogate,
     )

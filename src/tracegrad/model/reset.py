@@ -65,3 +65,12 @@ class NoReset(AbstractReset):
     def detach(self) -> AbstractReset:
         """See `AbstractReset`."""
         return self
+
+
+def require_zero_reset(name: str, reset: AbstractReset) -> None:
+    """Refuse a reset that a neuron with an upstroke could run away from."""
+    if not isinstance(reset, ZeroReset):
+        raise ValueError(
+            f"{name} has an upstroke that only a reset to v_reset ends, got "
+            f"{type(reset).__name__}. Use ZeroReset()."
+        )

@@ -109,9 +109,8 @@ def _network(settings: NetworkConfig, ends: Ends) -> Network:
 
 def _layer(settings: NetworkConfig, neuron: AbstractNeuron, inputs: int, size: int) -> Layer:
     recurrent = Dense(size, size, settings.recurrent_gain) if settings.recurrent else None
-    return Layer(
-        Dense(inputs, size, settings.input_gain), neuron, recurrent, autapses=settings.autapses
-    )
+    feedforward = Dense(inputs, size, settings.input_gain, settings.bias)
+    return Layer(feedforward, neuron, recurrent, autapses=settings.autapses)
 
 
 def _neuron(settings: NetworkConfig) -> AbstractNeuron:

@@ -54,6 +54,8 @@ class NetworkConfig:
     """Connect every hidden layer to itself, one step later."""
     autapses: bool = True
     """Let a neuron connect to itself."""
+    bias: bool = False
+    """Give every hidden neuron a bias, one for each of its feed-forward currents."""
     tau_mem: float | None = None
     """Time constant of the membrane (s)."""
     tau_syn: float | None = None

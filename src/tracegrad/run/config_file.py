@@ -22,7 +22,8 @@ def to_toml(config: Config) -> str:
 
 
 def from_toml(text: str, name: str = "configuration") -> Config:
-    """Read a config; keys that are left out keep the defaults of the task and rule.
+    """Read a config; keys that are left out keep the defaults of the task, rule and
+    neuron.
 
     `UsageError` names the key, what was expected and what came; `name` says where it came from.
     """
@@ -31,15 +32,21 @@ def from_toml(text: str, name: str = "configuration") -> Config:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{name} is no valid TOML: {error}.") from error
     try:
-        learning = table.get("learning", {})
-        rule = learning.get("rule") if isinstance(learning, dict) else None
+        neuron = _named(table, "network", "neuron")
         base = defaults(
             _scalar("task", table.get("task", "digits"), str),
-            _scalar("learning.rule", rule or "block_diagonal", str),
+            _scalar("learning.rule", _named(table, "learning", "rule") or "block_diagonal", str),
+            None if neuron is None else _scalar("network.neuron", neuron, str),
         )
         return _filled(base, table)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
+
+
+def _named(table: dict[str, Any], section: str, key: str) -> Any:
+    """What a section says, if there is such a section and it does."""
+    part = table.get(section)
+    return part.get(key) if isinstance(part, dict) else None
 
 
 def load_config(path: Path) -> Config:

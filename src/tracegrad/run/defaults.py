@@ -1,8 +1,9 @@
 """Defaults: settings that fit each task."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from tracegrad.learn import rules
+from tracegrad.model import NEURONS
 from tracegrad.run.config import Config, LearningConfig, NetworkConfig
 
 _TUNED = {
@@ -69,9 +70,32 @@ _TUNED = {
 }
 
 
-def defaults(task: str, rule: str = "block_diagonal") -> Config:
-    """Settings that fit `task` and `rule`: an offline rule updates once per sequence."""
+def defaults(task: str, rule: str = "block_diagonal", neuron: str | None = None) -> Config:
+    """Settings that fit `task`, `rule` and `neuron` (None: the one tuned for the task).
+
+    An offline rule updates once per sequence. Another neuron than the tuned one keeps the sizes and
+    gains and has its own time constants and surrogate; a neuron that does not spike has usual gains
+    and no target rate, one without recurrent currents no recurrence.
+    """
     config = _TUNED.get(task) or Config(task)  # Config refuses an unknown task by name
     learning = replace(config.learning, rule=rule)
     online = next(made for made in rules.RULES if made.__name__ == rule)().online
-    return replace(config, learning=learning if online else replace(learning, update_every=None))
+    config = replace(config, learning=learning if online else replace(learning, update_every=None))
+    return config if neuron in (None, config.network.neuron) else _for_neuron(config, neuron)
+
+
+def _for_neuron(config: Config, name: str) -> Config:
+    own = dict.fromkeys(("tau_mem", "tau_syn", "tau_adapt", "surrogate", "surrogate_slope"))
+    network = replace(config.network, neuron=name, **own)
+    kind = next(neuron for neuron in NEURONS if neuron.__name__ == name)
+    if not kind.recurrent_ports:
+        network = replace(network, recurrent=False)
+    if "surrogate" in {field.name for field in fields(kind)}:
+        return replace(config, network=network)
+    usual = NetworkConfig()
+    gains = {"input_gain": usual.input_gain, "recurrent_gain": usual.recurrent_gain}
+    return replace(
+        config,
+        network=replace(network, **gains),
+        learning=replace(config.learning, rate_strength=0.0),
+    )

@@ -73,7 +73,8 @@ def parse_train(arguments: list[str]) -> TrainOptions:
         if task and _task(task) != base.task:
             raise UsageError(f"{first.config} is for {base.task}, got TASK {task}. Leave TASK out.")
     elif task:
-        base = defaults(start.task, first.settings.learning.rule)
+        chosen = first.settings
+        base = defaults(start.task, chosen.learning.rule, chosen.network.neuron)
     else:
         raise UsageError(f"train needs a task: tracegrad train TASK, with {_names()}.")
     return parse(TrainOptions(settings=base), "train TASK", rest)
