@@ -266,8 +266,8 @@ def change(found, step, error, feedback):
     close(found.values["L_i[t]"], np.asarray(step.signal)[..., None], "signal")
     (change,) = found.equations("Change")
     whole = found.values[change.left.name].sum(axis=0)
-    *_, theirs = step.gradient.stages[0].weight.values()  # the trace is that of the last port
-    close(whole, -np.asarray(theirs), "change")
+    *_, port = step.circuit.stages[0].weight  # the trace that was pushed last is of its last port
+    close(whole, -np.asarray(step.gradient.stages[0].weight[port]), "change")
 
 
 def block_case(neuron, rule, readout=5e-3):
