@@ -13,6 +13,7 @@ FUNCTIONS = {
     "where": np.where,
     "sigmoid": expit,
     "Theta": lambda x: (x > 0).astype(float),
+    "Heaviside": np.heaviside,  # else sympy makes a Piecewise of it and solves its conditions
 }
 
 

@@ -16,12 +16,11 @@ from jaxtyping import Array
 
 from tracegrad.inspect import notation as n
 from tracegrad.inspect.symbolic import UnknownPrimitive, read
-from tracegrad.model.neuron import AbstractNeuron
+from tracegrad.model.neuron import AbstractNeuron, ports, seen_current
 from tracegrad.model.parameter import Positive, setting
 from tracegrad.model.surrogate import AbstractSurrogate
 
 Linear = dict[sp.Symbol, Any]  # the factor of each tangent; factors that are zero are left out
-ONE_CURRENT = ("",)
 LONG = 40  # operations from which an expression is left as it came: other forms take seconds
 
 
@@ -64,6 +63,11 @@ class Cell(NamedTuple):
     slopes: dict[sp.Symbol, Any]  # psi[t] and its argument
 
 
+def labels(neuron: AbstractNeuron, names: Iterable[str]) -> tuple[str, ...]:
+    """What ports are called in equations: '' where the neuron has no other."""
+    return tuple(name if len(ports(neuron)) > 1 else "" for name in names)
+
+
 def tangent(port: str) -> sp.Symbol:
     """The tangent of a port's current."""
     return sp.Symbol(f"dI_{port}")
@@ -81,16 +85,16 @@ def derive(neuron: AbstractNeuron, c: dict[str, sp.Symbol], states: Iterable[str
     after = {row: n.state(row, n.NOW) for row in states}
     old = {row: n.trace(row, n.BEFORE) for row in states}
     new = {row: n.trace(row, n.NOW) for row in states}
-    ports = ONE_CURRENT
+    called = dict(zip(ports(neuron), labels(neuron, ports(neuron)), strict=True))
     shifts = {name: shift(name) for name in c}
 
     def step(c: Any, s: Any, z: Any, currents: dict[str, Any]) -> Any:
-        return marked.step(c, s, z, currents[""])
+        return marked.step(c, s, z, seen_current(neuron, currents))
 
     step_now, rows = _linear(
         step,
-        (c, before, n.Z_BEFORE, {port: n.current(port) for port in ports}),
-        (shifts, old, n.E_BEFORE, {port: tangent(port) for port in ports}),
+        (c, before, n.Z_BEFORE, {port: n.current(label) for port, label in called.items()}),
+        (shifts, old, n.E_BEFORE, {port: tangent(label) for port, label in called.items()}),
         (after, new),
         named,
     )
@@ -104,7 +108,7 @@ def derive(neuron: AbstractNeuron, c: dict[str, sp.Symbol], states: Iterable[str
 
     return Cell(
         c,
-        ports,
+        tuple(called.values()),
         step_now,
         output["z"],
         {row: {s: told(factor) for s, factor in linear.items()} for row, linear in rows.items()},

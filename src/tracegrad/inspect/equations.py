@@ -7,10 +7,11 @@ import jax
 import sympy as sp
 
 from tracegrad.inspect import notation as n
-from tracegrad.inspect.cell import Cell, definitions, derive, surrogates
+from tracegrad.inspect.cell import Cell, definitions, derive, labels, surrogates
 from tracegrad.inspect.feedback import Meeting, Place, change, meeting, signal
 from tracegrad.inspect.layout import Equation, Explanation, LayerExplanation, Section
-from tracegrad.inspect.recursion import Site, coefficient_traces, recursion
+from tracegrad.inspect.recursion import coefficient_traces, recursion
+from tracegrad.inspect.site import Site
 from tracegrad.learn.influence import AbstractInfluence
 from tracegrad.learn.rule import Rule
 from tracegrad.model.layer import Layer, Readout
@@ -19,6 +20,7 @@ from tracegrad.model.stage import Stage
 
 NOTE = """i: the neuron, j: what a synapse comes from, k: another neuron or output.
 eta: learning rate; y, W_o: z and W of the readout; delta: dLoss/dy."""
+PORT_O = "W_o_ki is of the readout, W_o_ij of port o."
 
 
 class _Part(NamedTuple):
@@ -53,7 +55,9 @@ def equations(network: Network, rule: Rule) -> Explanation:
         layer._replace(name=f"{_common(group)}: {layer.name}")
         for layer, group in zip(layers, names, strict=True)
     )
-    return Explanation(f"{rule.name}: {rule.summary}", NOTE, told)
+    ports = {port for layer in network.layers for port in _ports(layer)[0]}
+    note = f"{NOTE}\n{PORT_O}" if "o" in ports else NOTE
+    return Explanation(f"{rule.name}: {rule.summary}", note, told)
 
 
 def _common(names: list[str]) -> str:
@@ -79,7 +83,8 @@ def _parts(network: Network, whole: Circuit, prepared: Circuit) -> list[_Part]:
     last = len(network.layers) - 1
     parts = []
     for index, layer in enumerate(layers):
-        place = Place(network.readout.all_layers or index == last, index < last)
+        above = _ports(layers[index + 1])[0] if index < last else ()
+        place = Place(network.readout.all_layers or index == last, above)
         name = f"Layer {index}" if index <= last else "Readout"
         stages = whole.stages[index], prepared.stages[index]
         parts.append(
@@ -111,31 +116,59 @@ def _cell(stage: Stage, is_readout: bool) -> Cell:
 def _sections(rule: Rule, part: _Part, cells: _Cells, met: Meeting) -> tuple[Section, ...]:
     hidden = part.place is not None
     whole, kept = (cells.of(stage, not hidden) for stage in (part.stage, part.prepared))
-    stage = part.stage
-    has = (stage.recurrent is not None, stage.bias is not None, not part.first, hidden)
-    site = Site(whole, kept, *has)
-    told = [*_neuron(part, whole), *recursion(rule.influence, site)]
+    site = _site(part, whole, kept)
+    weight = n.at_port("W", site.port, "ij")
+    told = [*_neuron(part, site), *recursion(rule.influence, site)]
     if part.place is not None and (signals := signal(rule.signal, part.place, met.error)):
-        told += [*met.filter, *signals, change(met.trace, n.SIGNAL)]
-    elif not hidden and signal(rule.signal, Place(True, False), met.error):
-        told.append(change(n.E_NOW, n.DELTA_I))
+        told += [*met.filter, *signals, change(met.trace, n.SIGNAL, weight)]
+    elif not hidden and signal(rule.signal, Place(True, ()), met.error):
+        told.append(change(n.E_NOW, n.DELTA_I, weight))
     return (*told, *coefficient_traces(site)) if rule.online else tuple(told)
 
 
-def _neuron(part: _Part, cell: Cell) -> tuple[Section, ...]:
+def _ports(layer: Layer | Readout) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The ports of a layer's input and recurrent connection."""
+    neuron = layer.neuron
+    recurrent = neuron.recurrent_ports if isinstance(layer, Layer) and layer.recurrent else ()
+    return labels(neuron, neuron.feedforward_ports), labels(neuron, recurrent)
+
+
+def _site(part: _Part, whole: Cell, kept: Cell) -> Site:
+    place = part.place
+    readers = () if place is None else (*(("",) if place.read else ()), *place.above)
+    return Site(
+        whole,
+        kept,
+        *_ports(part.layer),
+        readers=tuple(dict.fromkeys(readers)),
+        biased=part.stage.bias is not None,
+        below=not part.first,
+        hidden=place is not None,
+    )
+
+
+def _received(site: Site, port: str) -> tuple[Any, ...]:
+    """The current of a port: what connections bring."""
+    terms: list[Any] = []
+    if port in site.feedforward:
+        weight = n.at_port("W", port, "ij")
+        terms.append(sp.Sum(weight * sp.Symbol("x_j[t]"), (n.J, 1, sp.Symbol("n"))))
+        terms += [n.at_port("b", port, "i")] if site.biased else []
+    if port in site.recurrent:
+        weight = n.at_port("V", port, "ij")
+        terms.append(sp.Sum(weight * sp.Symbol("z_j[t-1]"), (n.J, 1, sp.Symbol("n"))))
+    return tuple(terms)
+
+
+def _neuron(part: _Part, site: Site) -> tuple[Section, ...]:
     """The neuron's own equations, and what its constants are."""
-    stage, count = part.stage, sp.Symbol("n")
-    received: list[Any] = [sp.Sum(sp.Symbol("W_ij") * sp.Symbol("x_j[t]"), (n.J, 1, count))]
-    if stage.bias is not None:
-        received.append(sp.Symbol("b_i"))
-    if stage.recurrent is not None:
-        received.append(sp.Sum(sp.Symbol("V_ij") * sp.Symbol("z_j[t-1]"), (n.J, 1, count)))
+    cell = site.whole
     states = [
         Equation(n.state(row, n.NOW), _ordered(right, n.state(row, n.BEFORE)))
         for row, right in cell.step.items()
     ]
     neuron = (
-        *(Equation(n.current(port), tuple(received)) for port in cell.ports),
+        *(Equation(n.current(port), _received(site, port)) for port in cell.ports),
         *states,
         Equation(n.Z_NOW, (cell.output,)),
         *(Equation(psi, (x,)) for psi, x in cell.slopes.items()),

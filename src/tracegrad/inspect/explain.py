@@ -21,7 +21,8 @@ def explain(subject: Network | AbstractNeuron, rule: Rule) -> Explanation:
     \;[\text{dropped: }\mathrm{echo}\,e^{t-1},\dots],\quad
     \Delta W_{ij}=-\eta\sum_t L_i^t\,\bar e_{ij}^t$   (1)
 
-    A neuron alone is put in a recurrent layer under a leaky readout. Takes about a second, needs
+    A neuron with several currents has them, its weights and its traces by port. A neuron alone is
+    put in a recurrent layer under a leaky readout. Takes about a second, needs
     `sympy` (the extra `explain`). `ValueError` if a neuron uses an operation that has no symbol.
     Example: `print(explain(CubaLIF(), rules.eprop()))`; `.latex()` and `.markdown()` are the other
     forms, `.layers` and `.traces` the equations as sympy expressions.
@@ -38,7 +39,7 @@ def explain(subject: Network | AbstractNeuron, rule: Rule) -> Explanation:
 
 
 def _alone(neuron: AbstractNeuron) -> Network:
-    """A recurrent layer of as many of these neurons as their parameters have entries."""
+    """A layer, recurrent if it can be, of as many neurons as their parameters have entries."""
     n = max([1, *(int(np.size(leaf)) for leaf in jax.tree.leaves(neuron))])
-    layer = Layer(Dense(n, n), neuron, recurrent=Dense(n, n))
+    layer = Layer(Dense(n, n), neuron, recurrent=Dense(n, n) if neuron.recurrent_ports else None)
     return Network(layer, readout=Readout(n, n), dt=1e-3)

@@ -34,10 +34,13 @@ class Meeting(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a hidden layer stands: read by the readout, below another layer."""
+    """Where a hidden layer stands: whether the readout reads it, and the ports of the layer above.
+
+    Without a layer above there are none.
+    """
 
     read: bool
-    above: bool
+    above: tuple[str, ...]
 
 
 def meeting(filter: AbstractFilter, circuit: Circuit, readout: Cell) -> Meeting:
@@ -53,9 +56,14 @@ def meeting(filter: AbstractFilter, circuit: Circuit, readout: Cell) -> Meeting:
         return eqx.tree_at(lambda c: c.stages[-1].coefficients, circuit, one)
 
     symbols = [readout.coefficients[name] for name in names]
-    taps, shape = jax.make_jaxpr(lambda c: filter.taps(single(c)), return_shape=True)(
-        [one] * len(names)
-    )
+    sources: dict[str, str] = {}  # names, which a trace of arrays cannot return
+
+    def numbers(values: list[Array]) -> dict[str, tuple]:
+        chain = filter.taps(single(values))
+        sources.update({name: tap.source for name, tap in chain.items()})
+        return {name: (tap.decay, tap.gain) for name, tap in chain.items()}
+
+    taps, shape = jax.make_jaxpr(numbers, return_shape=True)([one] * len(names))
     told = jax.tree.unflatten(jax.tree.structure(shape), read(taps, symbols, {}))
     pair = jax.ShapeDtypeStruct((1, 1), one.dtype)
     error = jax.make_jaxpr(lambda c, e, g: filter.error(single(c), e, g))(
@@ -63,9 +71,10 @@ def meeting(filter: AbstractFilter, circuit: Circuit, readout: Cell) -> Meeting:
     )
     carried = read(error, [*symbols, n.DELTA, _gain(readout)], {})[0]
     met = filter.meets(circuit)
+    heard = {OUTPUT: n.E_NOW} | {name: _tap(name, met)[0] for name in told}
     equations = [
-        Equation(now, (simplify(tap.decay) * before, simplify(tap.gain) * n.E_NOW))
-        for name, tap in told.items()
+        Equation(now, (simplify(decay) * before, simplify(gain) * heard[sources[name]]))
+        for name, (decay, gain) in told.items()
         for now, before in [_tap(name, met)]
     ]
     filters = (Section("Filter", tuple(equations)),) if equations else ()
@@ -94,13 +103,15 @@ def _(kind: Symmetric, place: Place, error: Any) -> tuple[Section, ...]:
     terms = []
     if place.read:
         terms.append(sp.Sum(sp.Symbol("W_o_ki") * error, (n.K, 1, OUTPUTS)))
-    if place.above:
-        up = sp.Symbol("W_above_ki") * sp.Symbol("L_above_k[t]") * sp.Symbol("g_above_k[t]")
-        terms.append(sp.Sum(up, (n.K, 1, sp.Symbol("n_above"))))
     note = ""
-    if place.above:
+    for port in place.above:
+        gain = n.at_port("g_above", port, "k", n.NOW)
+        up = n.at_port("W_above", port, "ki") * sp.Symbol("L_above_k[t]") * gain
+        terms.append(sp.Sum(up, (n.K, 1, sp.Symbol("n_above"))))
+        note += f"{n.at_port('g_above', port, 'k')}: dz_k/d{n.at_port('I', port, 'k')}, "
+    if note:
         note = (
-            "g_above_k: dz_k/dI_k in the layer above at this step "
+            f"{note.removesuffix(', ')} in the layer above at this step "
             "[dropped: the memory of the layers above]"
         )
     return (Section("Signal", (Equation(n.SIGNAL, tuple(terms)),), note),)
@@ -130,11 +141,11 @@ def _(kind: ThroughReadout, place: Place, error: Any) -> tuple[Section, ...]:
     return ()
 
 
-def change(met: sp.Symbol, heard: Any) -> Section:
+def change(met: sp.Symbol, heard: Any, weight: sp.Symbol) -> Section:
     """The weight change: signal times trace, summed over time."""
     summed = -n.ETA * sp.Sum(heard * met, (n.T, 1, sp.Symbol("n")))
-    note = "W_ij stands for every weight that has this trace"
-    return Section("Change", (Equation(sp.Symbol("Delta W_ij"), (summed,)),), note)
+    note = f"{weight} stands for every weight that has this trace"
+    return Section("Change", (Equation(sp.Symbol(f"Delta {weight}"), (summed,)),), note)
 
 
 def _gain(readout: Cell) -> Any:

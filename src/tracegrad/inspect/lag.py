@@ -80,17 +80,17 @@ def rule_by_lag(
     rest = plan.rest(circuit, batch, jax.random.key(0))
 
     def forward(carry: tuple, now: tuple) -> tuple[tuple, None]:
-        (state, memory, signal), total = carry
+        before, total = carry
         t, seen = now
-        memory = jax.tree.map(lambda m, e: m.at[t % lags].set(e), memory, rest.memory)
+        memory = jax.tree.map(lambda m, e: m.at[t % lags].set(e), before.memory, rest.memory)
 
         def block(memory: Any) -> tuple[Circuit, Stream]:
-            outcome = plan.block(circuit, feedback, Stream(state, memory, signal), seen)
+            outcome = plan.block(circuit, feedback, before._replace(memory=memory), seen)
             # A rule may have detached resets, which is part of the structure and no array.
             leaves = jax.tree.leaves(outcome.gradient)
             return jax.tree.unflatten(jax.tree.structure(circuit), leaves), outcome.stream
 
-        gradient, stream = jax.vmap(block, out_axes=(0, Stream(one, 0, one)))(memory)
+        gradient, stream = jax.vmap(block, out_axes=(0, Stream(one, 0, one, one)))(memory)
         window = jnp.append((t - jnp.arange(lags)) % lags, lags)
         return (stream, _add(total, window, gradient)), None
 

@@ -21,7 +21,6 @@ READOUT = {"alpha": "kappa"}  # and those of the readout
 
 
 # i: postsynaptic neuron, j: what the synapse comes from, k: any other neuron or output.
-V_II, V_IK = sp.Symbol("V_ii"), sp.Symbol("V_ik")
 E_NOW, E_BEFORE = sp.Symbol("e_ij[t]"), sp.Symbol("e_ij[t-1]")
 EBAR_NOW, EBAR_BEFORE = sp.Symbol("ebar_ij[t]"), sp.Symbol("ebar_ij[t-1]")
 SIGNAL, ETA = sp.Symbol("L_i[t]"), sp.Symbol("eta")
@@ -29,6 +28,7 @@ Z_NOW, Z_BEFORE = sp.Symbol("z[t]"), sp.Symbol("z[t-1]")
 DELTA, DELTA_I = sp.Symbol("delta_k[t]"), sp.Symbol("delta_i[t]")  # dLoss/dy of an output
 OTHER = sp.Symbol("G_z_k[t-1]")  # what a weight does to the output of another neuron
 J, K, T = sp.symbols("j k t")
+X_J = sp.Symbol("x_j")  # what a synapse sees
 OTHERS = sp.Symbol("k!=i")  # an index that leaves out i
 
 
@@ -37,9 +37,14 @@ def current(port: str, when: str = NOW) -> sp.Symbol:
     return sp.Symbol(f"I_{port}{when}" if port else f"I{when}")
 
 
-def presynaptic(port: str) -> sp.Symbol:
-    """What a synapse of a port sees."""
-    return sp.Symbol(f"x_{port}_j" if port else "x_j")
+def at_port(head: str, port: str, index: str, when: str = "") -> sp.Symbol:
+    """What there is for each port, as a weight: W_ij of a single current, else W_port_ij."""
+    return sp.Symbol("_".join(word for word in (head, port, index) if word) + when)
+
+
+def drive(port: str, row: str) -> sp.Symbol:
+    """What the current of a port does to a state."""
+    return sp.Symbol(f"D_{port}_{row}{NOW}")
 
 
 def state(row: str, when: str) -> sp.Symbol:

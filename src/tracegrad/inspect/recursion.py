@@ -3,15 +3,17 @@
 An influence is told by one function, registered for its type with `recursion.register`.
 """
 
+from collections.abc import Callable
 from functools import singledispatch
-from typing import Any, NamedTuple
+from typing import Any
 
 import sympy as sp
 
 from tracegrad.errors import UsageError
 from tracegrad.inspect import notation as n
-from tracegrad.inspect.cell import Cell, Linear, shift, simplify, tangent
+from tracegrad.inspect.cell import Linear, shift, simplify, tangent
 from tracegrad.inspect.layout import Equation, Section
+from tracegrad.inspect.site import Site
 from tracegrad.learn.full import Full
 from tracegrad.learn.graph import Graph
 from tracegrad.learn.influence import Block
@@ -20,25 +22,6 @@ Factors = dict[tuple[sp.Symbol, Any], Any]  # (where from, what is carried): its
 Coupling = dict[sp.Symbol, tuple[Any, ...]]  # the tangent of a current, as a sum
 
 N = sp.Symbol("n")
-
-
-class Site(NamedTuple):
-    """A layer as a rule meets it: its neuron in full and as far as the rule differentiates it."""
-
-    whole: Cell
-    kept: Cell
-    recurrent: bool
-    biased: bool
-    below: bool
-    hidden: bool
-
-    @property
-    def synapses(self) -> str:
-        """What x_j stands for, for each kind of weight."""
-        kinds = ["x_j[t] for W_ij"]
-        kinds += ["z_j[t-1] for V_ij"] if self.recurrent else []
-        kinds += ["1 for b_i"] if self.biased else []
-        return f"x_j is {', '.join(kinds)}"
 
 
 @singledispatch
@@ -53,27 +36,29 @@ def recursion(influence: Any, site: Site) -> tuple[Section, ...]:
 @recursion.register
 def _(influence: Block, site: Site) -> tuple[Section, ...]:
     """One trace per synapse and state; paths through other neurons are dropped."""
-    own = n.V_II * n.E_BEFORE
-    others = sp.Sum(n.V_IK * n.OTHER, (n.OTHERS, 1, N))
-    kept, whole = {}, {}
-    for port in site.kept.ports:
-        seen = (n.presynaptic(port),)
-        here = (*seen, own) if influence.self_weight and site.recurrent else seen
-        kept[tangent(port)] = here
-        whole[tangent(port)] = (*seen, own, others) if site.recurrent else seen
-    dead = _dead(site.whole)
+
+    def itself(port: str) -> tuple[Any, ...]:
+        return (n.at_port("V", port, "ii") * n.E_BEFORE,) if port in site.recurrent else ()
+
+    def heard(port: str) -> tuple[Any, ...]:
+        return (*itself(port), *_over_neurons("V", port, n.OTHER, n.OTHERS, site.recurrent))
+
+    kept = _coupling(site, itself if influence.self_weight else lambda port: ())
+    whole, exact = _coupling(site, heard), site.driven(site.whole.rows)
+    dead = _dead(site)
     rows = [
-        _equation(n.trace(row, n.NOW), linear, site.whole.rows[row], (kept, whole, dead))
-        for row, linear in site.kept.rows.items()
+        _equation(n.trace(row, n.NOW), linear, exact[row], (kept, whole, dead))
+        for row, linear in site.driven(site.kept.rows).items()
         if n.trace(row, n.NOW) not in dead
     ]
     e = _equation(n.E_NOW, site.kept.emit, site.whole.emit, ({}, {}, dead))
-    note = site.synapses
+    note = f"a trace for each port {site.port}: {site.synapses}" if site.port else site.synapses
     if any(term.has(n.OTHER) for row in rows for term in row.dropped):
         note += "; G_z_k is what the weight does to z of neuron k"
     if dead:
         note += f"; {_names(dead)} has no trace, because nothing that learns reaches it"
     return (
+        *site.drives(),
         Section("Trace", tuple(rows), note),
         Section("Eligibility", (e,)),
     )
@@ -82,21 +67,24 @@ def _(influence: Block, site: Site) -> tuple[Section, ...]:
 @recursion.register
 def _(influence: Full, site: Site) -> tuple[Section, ...]:
     """The influence of any weight of the network on every state: nothing is dropped."""
-    heard: list[Any] = []
-    if site.recurrent:
-        heard.append(sp.Sum(n.V_IK * n.OTHER, (n.K, 1, N)))
-    if site.below:
-        heard.append(sp.Sum(sp.Symbol("W_ik") * sp.Symbol("G_below_k[t]"), (n.K, 1, N)))
-    coupling = {tangent(port): (n.presynaptic(port), *heard) for port in site.whole.ports}
+    below = site.feedforward if site.below else ()
+
+    def heard(port: str) -> tuple[Any, ...]:
+        return (
+            *_over_neurons("V", port, n.OTHER, n.K, site.recurrent),
+            *_over_neurons("W", port, sp.Symbol("G_below_k[t]"), n.K, below),
+        )
+
+    coupling = _coupling(site, heard)
     renamed = {n.E_NOW: sp.Symbol("G_z[t]"), n.E_BEFORE: sp.Symbol("G_z[t-1]")} | {
         n.trace(row, when): n.trace(row, when, "G")
         for row in site.whole.rows
         for when in (n.NOW, n.BEFORE)
     }
-    dead = _dead(site.whole)
+    dead = _dead(site)
     rows = [
         _equation(n.trace(row, n.NOW), linear, linear, (coupling, coupling, dead))
-        for row, linear in site.whole.rows.items()
+        for row, linear in site.driven(site.whole.rows).items()
         if n.trace(row, n.NOW) not in dead
     ]
     z = _equation(n.E_NOW, site.whole.emit, site.whole.emit, ({}, {}, dead))
@@ -110,25 +98,23 @@ def _(influence: Full, site: Site) -> tuple[Section, ...]:
     )
     if site.below:
         note += "; G_below_k is that on z_k of what the layer reads"
-    sections = (Section("Influence", tuple(told), note),)
+    sections = (*site.drives(), Section("Influence", tuple(told), note))
     return sections if site.hidden else (*sections, _readout_change())
 
 
 @recursion.register
 def _(influence: Graph, site: Site) -> tuple[Section, ...]:
     """Reverse mode: the adjoints of a neuron, backward in time."""
-    dead = _dead(site.whole)
+    dead = _dead(site)
     rows = {
         row: linear
         for row, linear in unfolded(site.whole.rows).items()
         if n.trace(row, n.NOW) not in dead
     }
-    adjoint_z, adjoint_i = sp.Symbol("lambda_z[t]"), sp.Symbol("lambda_I[t]")
-    back: list[Any] = [n.DELTA_I]
-    if site.hidden:
-        back = [sp.Sum(sp.Symbol("W_ki") * sp.Symbol("lambda_I_k[t]"), (n.K, 1, N))]
-    if site.recurrent:
-        back.append(sp.Sum(sp.Symbol("V_ki") * sp.Symbol("lambda_I_k[t+1]"), (n.K, 1, N)))
+    adjoint_z = sp.Symbol("lambda_z[t]")
+    back: list[Any] = [] if site.hidden else [n.DELTA_I]
+    back += [_from_reader("W", port, n.NOW) for port in site.readers]
+    back += [_from_reader("V", port, n.AFTER) for port in site.recurrent]
 
     def received(source: sp.Symbol, when: str) -> list[Any]:
         factors = {row: linear[source] for row, linear in rows.items() if source in linear}
@@ -141,19 +127,48 @@ def _(influence: Graph, site: Site) -> tuple[Section, ...]:
         terms = [emitted, *received(n.trace(row, n.BEFORE), n.AFTER)]
         states.append(Equation(n.trace(row, n.NOW, "lambda"), _nonzero(terms)))
     z = Equation(adjoint_z, _nonzero([*back, *received(n.E_BEFORE, n.AFTER)]))
-    current = Equation(adjoint_i, _nonzero(received(tangent(""), n.NOW)))
-    changes = [_change("W_ij", adjoint_i * n.presynaptic(""))]
+    currents = [
+        Equation(_adjoint(port), _nonzero(received(tangent(port), n.NOW))) for port in site.ports
+    ]
+    weight = n.at_port("W", site.port, "ij")
+    changes = [_change(weight.name, _adjoint(site.port) * n.X_J)]
     for name, symbol in site.whole.coefficients.items():
         parts = received(shift(name), n.NOW)
         parts.append(site.whole.emit.get(shift(name), 0) * adjoint_z)
         changes.append(_change(symbol.name, sum(parts)))
     note = "of the states of neuron i, backward in time; nothing is dropped"
     if site.hidden:
-        note += "; W_ki: the weights of whatever reads neuron i, the readout included"
+        read = ", ".join(n.at_port("W", port, "ki").name for port in site.readers)
+        note += f"; {read}: the weights of whatever reads neuron i, the readout included"
     return (
-        Section("Adjoint", (z, *states, current), note),
-        Section("Change", tuple(changes), f"{site.synapses}; W_ij stands for all of them"),
+        Section("Adjoint", (z, *states, *currents), note),
+        Section("Change", tuple(changes), f"{site.synapses}; {weight} stands for all of them"),
     )
+
+
+def _coupling(site: Site, heard: Callable[[str], tuple[Any, ...]]) -> Coupling:
+    """What each current is made of: what the synapse sees, and what is heard through each port."""
+    coupling = {tangent(port): heard(port) for port in site.whole.ports}
+    own = tangent(site.port)
+    return coupling | {own: (n.X_J, *coupling.get(own, ()))}
+
+
+def _over_neurons(
+    head: str, port: str, carried: sp.Symbol, index: sp.Symbol, ports: tuple[str, ...]
+) -> tuple[Any, ...]:
+    """The sum over neurons of a port's weights times what they carry, if it is one of `ports`."""
+    weight = n.at_port(head, port, "ik")
+    return (sp.Sum(weight * carried, (index, 1, N)),) if port in ports else ()
+
+
+def _adjoint(port: str) -> sp.Symbol:
+    return n.at_port("lambda_I", port, "", n.NOW)
+
+
+def _from_reader(head: str, port: str, when: str) -> Any:
+    """What comes back to a neuron through the port of those that read it."""
+    adjoint = n.at_port("lambda_I", port, "k", when)
+    return sp.Sum(n.at_port(head, port, "ki") * adjoint, (n.K, 1, N))
 
 
 def coefficient_traces(site: Site) -> tuple[Section, ...]:
@@ -248,10 +263,11 @@ def _equation(left: sp.Symbol, linear: Linear, exact: Linear, terms: tuple) -> E
     )
 
 
-def _dead(cell: Cell) -> set[sp.Symbol]:
+def _dead(site: Site) -> set[sp.Symbol]:
     """Traces (and their symbols) of states that no weight or coefficient ever reaches."""
     alive: set[sp.Symbol] = set()
-    sources = {tangent(port) for port in cell.ports} | {shift(c) for c in cell.coefficients}
+    cell = site.whole
+    sources = {tangent(port) for port in site.ports} | {shift(c) for c in cell.coefficients}
     rows = {n.trace(row, n.NOW): linear for row, linear in cell.rows.items()}
     rows[n.E_NOW] = cell.emit
     for _ in rows:  # each pass can only add

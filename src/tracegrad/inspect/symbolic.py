@@ -39,9 +39,9 @@ class where(sp.Function):
 HALVES = (sp.Integer(1), sp.Integer(0)), (sp.Integer(2), sp.Integer(1))
 
 OPERATIONS: dict[str, Operation] = {
-    "add": lambda x, y: x + y,
-    "add_any": lambda x, y: x + y,
-    "sub": lambda x, y: x - y,
+    "add": lambda x, y: _add(x, y),
+    "add_any": lambda x, y: _add(x, y),
+    "sub": lambda x, y: _add(x, -y),
     "mul": lambda x, y: x * y,
     "div": lambda x, y: _divide(x, y),
     "neg": lambda x: -x,
@@ -170,6 +170,20 @@ def _equal(x: Any, y: Any) -> Any:
             if isinstance(whole, extreme) and part in whole.args:
                 return order(part, extreme(*(other for other in whole.args if other != part)))
     return sp.Eq(x, y)
+
+
+def _add(x: Any, y: Any) -> Any:
+    r"""Sum, in which $a+a\tanh\frac x2=2a\,\sigma(x)$ and $a-a\tanh\frac x2=2a\,(1-\sigma(x))$."""
+    for a, b in ((x, y), (y, x)):
+        ratio: Any = b / a if a != 0 and b.has(sp.tanh) else a
+        sign, curve = ratio.as_coeff_Mul()
+        if abs(sign) == 1 and isinstance(curve, sp.tanh):
+            inside: Any = curve.args[0]
+            part, argument = inside.primitive()
+            if part == sp.Rational(1, 2):
+                logistic = sigmoid(argument)
+                return 2 * a * (logistic if sign == 1 else 1 - logistic)
+    return x + y
 
 
 def _divide(x: Any, y: Any) -> Any:
