@@ -301,7 +301,7 @@ def block_case(neuron, rule, readout=5e-3):
     synapse(below, step, 1, "weight", "current", np.asarray(step.moment.incoming[1])[:, None])
 
 
-@pytest.mark.parametrize("name", cases(set(VARIANTS) - {*EPROP, "alif"}))
+@pytest.mark.parametrize("name", cases(set(VARIANTS) - {*EPROP, "alif", "cuba_old"}))
 def test_block_diagonal_is_what_its_equations_say(name):
     block_case(VARIANTS[name], rules.block_diagonal(filter=tg.NoFilter()))
 
