@@ -22,7 +22,7 @@ class Numbers:
 
     def __init__(self, layer: LayerExplanation, values: dict[str, np.ndarray]):
         self.layer, self.values = layer, dict(values)
-        self.functions = dict(FUNCTIONS)
+        self.functions, self.calls = dict(FUNCTIONS), {}
         for equation in self.equations("Constants"):
             if equation.left.is_Function:
                 self.functions[equation.left.func.__name__] = sp.lambdify(
@@ -35,6 +35,7 @@ class Numbers:
     def of(self, expression) -> np.ndarray:
         """The value of an expression; a sum over time is of the one step there is."""
         whole = sp.sympify(expression)
+        sums = iter(range(99))
         for total in sorted(whole.atoms(sp.Sum), key=lambda s: s.count_ops()):
             if total not in whole.atoms(sp.Sum):
                 continue
@@ -42,11 +43,13 @@ class Numbers:
             body = self.of(inner)
             for limit in total.limits:
                 body = body if limit[0].name == "t" else body.sum(axis=-1)
-            name = f"sum{len(self.values)}"
+            name = f"sum{whole.count_ops()}_{next(sums)}"
             self.values[name] = body
             whole = whole.xreplace({total: sp.Symbol(name)})
         symbols = sorted(whole.free_symbols, key=str)
-        call = sp.lambdify(symbols, whole, [self.functions, "numpy"])
+        if whole not in self.calls:
+            self.calls[whole] = sp.lambdify(symbols, whole, [self.functions, "numpy"])
+        call = self.calls[whole]
         return np.asarray(call(*(self.values[s.name] for s in symbols)), dtype=float)
 
     def run(self, *titles: str, exact: bool = False) -> None:

@@ -1,7 +1,9 @@
 """What explain says: the boxed equations of the paper, dropped terms, forms, and its refusals."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,7 @@ import sympy as sp
 import tracegrad as tg
 from tracegrad.errors import UsageError
 from tracegrad.inspect import explain
-from tracegrad.inspect.symbolic import UnknownPrimitive
+from tracegrad.inspect.symbolic import UnknownPrimitive, read
 
 rules = tg.rules
 S = sp.Symbol
@@ -88,6 +90,63 @@ def test_alif_has_the_block_of_bellec():
     free, _ = traces(tg.ALIF(), rules.eprop())
     block = S("psi[t]") / S("theta") * (S("eps_v[t]") - S("beta_a") * S("eps_b[t]"))
     assert sp.expand(free["e_ij[t]"].right - block) == 0
+
+
+GRU_TRACE = """\
+  Drive
+    D_p_s: what the current of port p does to state s directly, 0 where it is not listed
+    D_r_h[t] = (1 - sigmoid(I_r[t]))*(1 - sigmoid(I_u[t]))*"""
+
+
+def test_each_port_has_its_current_its_weights_and_its_drive():
+    told, layer = traces(tg.GRU(), rules.block_diagonal())
+    text = str(explain(tg.GRU(), rules.block_diagonal()))
+    assert "I_r[t] = sum_j(W_r_ij*x_j[t]) + sum_j(V_r_ij*z_j[t-1])" in text
+    assert "I_n[t] = sum_j(W_n_ij*x_j[t])\n" in text and GRU_TRACE in text
+    assert "D_u_h[t] = (1 - sigmoid(I_u[t]))*(h[t-1] - tanh(" in text
+    trace, e = told["eps_h[t]"], S("e_ij[t-1]")
+    keep = sp.Function("sigmoid")(S("I_u[t]")) * S("eps_h[t-1]") + S("D_p_h[t]") * S("x_j")
+    own = sum(S(f"V_{port}_ii") * S(f"D_{port}_h[t]") for port in "rum")
+    assert sp.expand(trace.right - keep - own * e) == 0, "x_j by its own drive, all self-weights"
+    assert [term.atoms(S) >= {S(f"V_{port}_ik"), S(f"D_{port}_h[t]")} for port, term in
+            zip("rum", trace.dropped, strict=True)] == [True] * 3  # fmt: skip
+    note = layer.section("Trace").note
+    assert "x_j[t] for W_p_ij (p: r, u, n), z_j[t-1] for V_p_ij (p: r, u, m)" in note
+
+
+def test_a_port_without_a_connection_has_no_weights():
+    layer = tg.Layer(tg.Dense(2, 2), tg.TwoCompartment())
+    text = str(explain(tg.Network(layer, readout=tg.Readout(2, 1), dt=1e-3), rules.eprop()))
+    assert "I_soma[t] = 0\n" in text and "D_soma" not in text and "V_" not in text
+    assert "eps_v[t] = (alpha - to_soma)*eps_v[t-1] + to_soma*eps_v_dendrite[t]" in text
+    assert "recurrent" not in str(explain(tg.LRU(), rules.rtrl()))  # one without such ports
+
+
+def test_what_is_below_several_ports_hears_through_each():
+    layers = tg.Layer(tg.Dense(2, 2), tg.LIF()), tg.Layer(tg.Dense(2, 2), tg.LSTM())
+    net = tg.Network(*layers, readout=tg.Readout(2, 1), dt=1e-3)
+    lif, *_ = explain(net, rules.eprop()).layers
+    (heard,) = lif.section("Signal").equations
+    assert [
+        term.atoms(S) >= {S(f"W_above_{port}_ki"), S(f"g_above_{port}_k[t]")}
+        for port, term in zip("ifgo", heard.terms, strict=True)
+    ] == [True] * 4
+    assert "g_above_o_k: dz_k/dI_o_k in the layer above" in lif.section("Signal").note
+    lif, *_ = explain(net, rules.bptt()).layers
+    back = lif.section("Adjoint").equations[0].terms
+    assert [{S(f"W_{port}_ki"), S(f"lambda_I_{port}_k[t]")} <= term.atoms(S) for port, term in
+            zip("ifgo", back, strict=False)] == [True] * 4  # fmt: skip
+    assert "W_o_ki is of the readout, W_o_ij of port o" in str(explain(net, rules.eprop()))
+
+
+def test_half_a_tanh_is_a_gate():
+    x = S("x")
+    gate, sigmoid = (lambda x: 0.5 * (1.0 + jnp.tanh(0.5 * x))), sp.Function("sigmoid")
+    one = jax.ShapeDtypeStruct((), float)
+    assert read(jax.make_jaxpr(gate)(one), [x], {}) == [sigmoid(x)]
+    (slope,) = read(jax.make_jaxpr(jax.grad(gate))(one), [x], {})
+    assert sp.expand(slope - sigmoid(x) * (1 - sigmoid(x))) == 0
+    assert read(jax.make_jaxpr(lambda x: 1.0 + jnp.tanh(x))(one), [x], {}) == [1 + sp.tanh(x)]
 
 
 def test_a_reset_that_the_user_detached_is_not_called_dropped():
@@ -176,7 +235,14 @@ def test_without_sympy_the_library_works_and_explain_says_how_to_get_it():
         "try: tg.inspect.explain(tg.LIF(), tg.rules.eprop())\n"
         "except ValueError as error: print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    source = str(Path(__file__).resolve().parents[2] / "src")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": source},
+    )
     assert done.stdout.strip() == (
         "explain needs sympy, which is not installed: pip install 'tracegrad[explain]'."
     )

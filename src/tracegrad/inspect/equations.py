@@ -8,8 +8,9 @@ import sympy as sp
 
 from tracegrad.inspect import notation as n
 from tracegrad.inspect.cell import Cell, definitions, derive, labels, surrogates
+from tracegrad.inspect.explanation import Explanation
 from tracegrad.inspect.feedback import Meeting, Place, change, meeting, signal
-from tracegrad.inspect.layout import Equation, Explanation, LayerExplanation, Section
+from tracegrad.inspect.layout import Equation, LayerExplanation, Section
 from tracegrad.inspect.recursion import coefficient_traces, recursion
 from tracegrad.inspect.site import Site
 from tracegrad.learn.influence import AbstractInfluence

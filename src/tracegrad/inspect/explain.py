@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from tracegrad.errors import UsageError
-from tracegrad.inspect.layout import Explanation
+from tracegrad.inspect.explanation import Explanation
 from tracegrad.learn.rule import Rule
 from tracegrad.model import AbstractNeuron, Dense, Layer, Network, Readout
 

@@ -57,10 +57,12 @@ def meeting(filter: AbstractFilter, circuit: Circuit, readout: Cell) -> Meeting:
 
     symbols = [readout.coefficients[name] for name in names]
     sources: dict[str, str] = {}  # names, which a trace of arrays cannot return
+    meets: list[str] = []
 
     def numbers(values: list[Array]) -> dict[str, tuple]:
         chain = filter.taps(single(values))
         sources.update({name: tap.source for name, tap in chain.items()})
+        meets.append(filter.meets(single(values)))
         return {name: (tap.decay, tap.gain) for name, tap in chain.items()}
 
     taps, shape = jax.make_jaxpr(numbers, return_shape=True)([one] * len(names))
@@ -70,7 +72,7 @@ def meeting(filter: AbstractFilter, circuit: Circuit, readout: Cell) -> Meeting:
         [one] * len(names), pair, pair
     )
     carried = read(error, [*symbols, n.DELTA, _gain(readout)], {})[0]
-    met = filter.meets(circuit)
+    met = meets[-1]
     heard = {OUTPUT: n.E_NOW} | {name: _tap(name, met)[0] for name in told}
     equations = [
         Equation(now, (simplify(decay) * before, simplify(gain) * heard[sources[name]]))

@@ -1,4 +1,4 @@
-"""Layout: an explanation as data, and its three forms: text, LaTeX and Markdown."""
+"""Layout: what an explanation is made of: equations, sections and layers."""
 
 from typing import Any, NamedTuple
 
@@ -42,38 +42,3 @@ class LayerExplanation(NamedTuple):
                 return section
         raise KeyError(f"{self.name} has no section {title!r}, only "
                        f"{', '.join(section.title for section in self.sections)}.")  # fmt: skip
-
-
-class Explanation(NamedTuple):
-    """A rule for a network, in equations; `str` gives the text, `layers` the equations as data."""
-
-    title: str
-    note: str
-    layers: tuple[LayerExplanation, ...]
-
-    @property
-    def traces(self) -> dict[str, tuple[Equation, ...]]:
-        """By layer: the equations of the synapse traces, one for each state; none for bptt."""
-        return {
-            layer.name: section.equations
-            for layer in self.layers
-            for section in layer.sections
-            if section.title in ("Trace", "Influence")
-        }
-
-    def __str__(self) -> str:
-        from tracegrad.inspect import printing
-
-        return printing.text(self)
-
-    def latex(self) -> str:
-        """The explanation in LaTeX: a heading and one `align*` for each section."""
-        from tracegrad.inspect import printing
-
-        return printing.latex(self)
-
-    def markdown(self) -> str:
-        """The explanation in Markdown with LaTeX equations in `$$`."""
-        from tracegrad.inspect import printing
-
-        return printing.markdown(self)

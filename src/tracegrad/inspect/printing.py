@@ -9,9 +9,10 @@ from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.str import StrPrinter
 
-from tracegrad.inspect.layout import Equation, Explanation, LayerExplanation, Section
+from tracegrad.inspect.layout import Equation, LayerExplanation, Section
 from tracegrad.inspect.notation import latex_name
 
+Layers = tuple[LayerExplanation, ...]
 WIDTH = 100
 SETTINGS = {"full_prec": False}
 CARRIED = ("eps_", "e_ij", "ebar_", "x_", "G_", "lambda_", "q_", "L_")
@@ -158,7 +159,7 @@ def _aligned(section: Section) -> list[str]:
     return [row + r" \\" for row in rows[:-1]] + rows[-1:]
 
 
-def _told_once(layers: Iterable[LayerExplanation]) -> list[LayerExplanation]:
+def _told_once(layers: Layers) -> list[LayerExplanation]:
     """Leave out the sections that an earlier layer has word for word, and say so."""
     first: dict[Section, str] = {}
     told = []
@@ -170,10 +171,10 @@ def _told_once(layers: Iterable[LayerExplanation]) -> list[LayerExplanation]:
     return told
 
 
-def text(explanation: Explanation) -> str:
+def text(title: str, note: str, layers: Layers) -> str:
     """Plain text, as code would write it."""
-    lines = [explanation.title, *explanation.note.splitlines()]
-    for layer in _told_once(explanation.layers):
+    lines = [title, *note.splitlines()]
+    for layer in _told_once(layers):
         lines += ["", layer.name]
         for section in layer.sections:
             lines += ["", f"  {section.title}"]
@@ -182,10 +183,10 @@ def text(explanation: Explanation) -> str:
     return "\n".join(lines)
 
 
-def markdown(explanation: Explanation) -> str:
+def markdown(title: str, note: str, layers: Layers) -> str:
     """Markdown with equations in LaTeX."""
-    lines = [f"# {explanation.title}", "", *explanation.note.splitlines()]
-    for layer in _told_once(explanation.layers):
+    lines = [f"# {title}", "", *note.splitlines()]
+    for layer in _told_once(layers):
         lines += ["", f"## {layer.name}"]
         for section in layer.sections:
             lines += ["", f"**{section.title}.** {_quoted(section.note)}".rstrip(), ""]
@@ -194,10 +195,10 @@ def markdown(explanation: Explanation) -> str:
     return "\n".join(lines) + "\n"
 
 
-def latex(explanation: Explanation) -> str:
+def latex(title: str, note: str, layers: Layers) -> str:
     """LaTeX for a document that loads amsmath."""
-    lines = [rf"\section*{{{_escape(explanation.title)}}}", _escape(explanation.note)]
-    for layer in _told_once(explanation.layers):
+    lines = [rf"\section*{{{_escape(title)}}}", _escape(note)]
+    for layer in _told_once(layers):
         lines.append(rf"\subsection*{{{_escape(layer.name)}}}")
         for section in layer.sections:
             lines.append(rf"\paragraph{{{section.title}}} {_escape(section.note)}".rstrip())

@@ -175,8 +175,9 @@ def _equal(x: Any, y: Any) -> Any:
 def _add(x: Any, y: Any) -> Any:
     r"""Sum, in which $a+a\tanh\frac x2=2a\,\sigma(x)$ and $a-a\tanh\frac x2=2a\,(1-\sigma(x))$."""
     for a, b in ((x, y), (y, x)):
-        ratio: Any = b / a if a != 0 and b.has(sp.tanh) else a
-        sign, curve = ratio.as_coeff_Mul()
+        if a == 0 or not b.has(sp.tanh):
+            continue
+        sign, curve = sp.sympify(b / a).as_coeff_Mul()
         if abs(sign) == 1 and isinstance(curve, sp.tanh):
             inside: Any = curve.args[0]
             part, argument = inside.primitive()
