@@ -224,7 +224,7 @@ def synapse(found, step, index, kind, port, seen):
     eps = {f"eps_{row}[t-1]": of(s) for row, s in memory.rows.items()}
     old = {"e_ij[t-1]": of(step.old[index]), "x_j": seen}
     if memory.taps:
-        old["ebar_ij[t-1]"] = of(memory.taps["kappa"])
+        old["ebar_ij[t-1]"] = of(memory.taps["kappa1"])
     drives(found, step.circuit.stages[index], port)
     found.values |= eps | old
     told = {e.left.name for e in found.equations("Trace")}
@@ -234,7 +234,7 @@ def synapse(found, step, index, kind, port, seen):
             close(found.values[f"eps_{row}[t]"], of(new), f"{kind} {port} {row}")
     close(found.values["e_ij[t]"], of(step.new[index]), f"{kind} {port} eligibility")
     if memory.taps:
-        close(found.values["ebar_ij[t]"], of(after.taps["kappa"]), f"{kind} {port} filter")
+        close(found.values["ebar_ij[t]"], of(after.taps["kappa1"]), f"{kind} {port} filter")
 
 
 def coefficient(found, step, name):

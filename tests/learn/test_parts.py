@@ -61,7 +61,8 @@ def test_local_derivatives_of_cuba_lif_are_those_of_the_equations():
     state = jax.tree.map(
         lambda a: random.normal(random.key(a.size), a.shape), stage.rest(claims.BATCH)
     )
-    here = local(stage, state, random.normal(random.key(0), state.z.shape))
+    currents = {"current": random.normal(random.key(0), state.z.shape)}
+    here = local(stage, state, currents)
     alpha, beta, theta = np.exp(-1 / 5), np.exp(-1 / 10), 0.8
 
     def everywhere(value, expected):
