@@ -9,6 +9,7 @@ import tracegrad as tg
 from tracegrad.inspect.audit import audit
 from tracegrad.inspect.locality import locality
 from tracegrad.inspect.operations import count_operations
+from tracegrad.inspect.probe import probe
 from tracegrad.learn.influence import Block
 
 N, M, OUT = 5, 7, 3
@@ -62,7 +63,7 @@ def test_backpropagation_keeps_more_with_every_step_and_is_not_local():
 
 
 def test_what_a_rule_needs():
-    deep = network(tg.CubaLIF(), tg.LIF())
+    deep = probe(network(tg.CubaLIF(), tg.LIF()))
     random = locality(deep, RANDOM)
     assert all(needs.local for needs in random.values())
     first = random["layers.0.weight"]
@@ -75,7 +76,7 @@ def test_what_a_rule_needs():
 
 
 def test_rtrl_needs_its_whole_layer():
-    found = locality(network(tg.LIF(), tau=None), tg.rules.rtrl())
+    found = locality(probe(network(tg.LIF(), tau=None)), tg.rules.rtrl())
     assert found["layers.0.weight"].layer and found["layers.0.recurrent"].layer
     assert found["readout.weight"].local
 
@@ -89,7 +90,7 @@ class Leaking(Block):
 
 def test_a_leak_to_another_neuron_is_found():
     rule = RANDOM._replace(influence=Leaking(self_weight=False, reset=False))
-    assert locality(network(tg.LIF()), rule)["layers.0.weight"].layer
+    assert locality(probe(network(tg.LIF())), rule)["layers.0.weight"].layer
 
 
 def test_operations_are_counted():

@@ -36,8 +36,8 @@ def losses(nets, cut):
         else:
             hidden = oracle._layer(circuit.stages[0], cut, states[0], x)
             readout = circuit.stages[1]
-            current = hidden.z @ readout.weight.T + readout.bias[None]
-            after = (hidden, readout.cell(readout.coefficients, states[1], current))
+            current = hidden.z @ readout.matrix.T + readout.bias["current"][None]
+            after = (hidden, readout.cell(readout.coefficients, states[1], {"current": current}))
         return after, jnp.sum(weight * LOSS.at_step(after[-1].z, target)) / weight.shape[0]
 
     first = jax.tree.map(lambda leaf: leaf[0], nets)

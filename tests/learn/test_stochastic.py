@@ -161,7 +161,8 @@ def test_kernl_is_rflo_until_it_learns():
 @pytest.mark.parametrize("name", LEARNED)
 def test_what_is_learned_brings_the_gradient_closer(name):
     """The network stands still, only the feedback learns: the gradient turns to the exact one."""
-    rule, rate = LEARNED[name], 0.05
+    rule = LEARNED[name]
+    rate = {"dni": 0.01, "kernl": 0.05}[name]  # a prediction taught by itself is stable below 0.05
     block, feedback, start = compiled(TANH, rule)
     exact = flat(claims.gradient(TANH, rules.bptt(), loss=MSE).layers[0].recurrent)
 

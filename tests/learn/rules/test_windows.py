@@ -93,10 +93,10 @@ def test_future_bptt_reaches_over_the_border_of_a_block():
 
 def test_schedules_and_windows_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="after whole windows of 4 steps, got update_every=6"):
-        rules.truncated_bptt(4).check_schedule(6)
-    rules.truncated_bptt(4).check_schedule(8)
-    rules.truncated_bptt(4).check_schedule(None)
-    rules.future_bptt(4).check_schedule(1)
+        rules.truncated_bptt(4).check_schedule(6, tg.losses.mean_squared_error())
+    rules.truncated_bptt(4).check_schedule(8, tg.losses.mean_squared_error())
+    rules.truncated_bptt(4).check_schedule(None, tg.losses.mean_squared_error())
+    rules.future_bptt(4).check_schedule(1, tg.losses.mean_squared_error())
     for make in (rules.truncated_bptt, rules.future_bptt):
         with pytest.raises(ValueError, match="window must be at least 1 step, got 0"):
             make(0)
