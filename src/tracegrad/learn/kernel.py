@@ -35,7 +35,7 @@ class Smooth(NamedTuple):
     decay: Float[Array, "batch n"]
 
 
-class Smoothed(AbstractInfluence):
+class LearnedSmoothing(AbstractInfluence):
     r"""Immediate influence on a neuron's own output, filtered with its own learned decay.
 
     $B_{ij}\leftarrow\lambda_iB_{ij}+\partial z_i/\partial w_{ij}|_{step}$   (1)

@@ -1,7 +1,7 @@
 """kernl: Kernel RNN Learning, a learned kernel in place of the recurrent influence."""
 
 from tracegrad.learn.filter import Kappa
-from tracegrad.learn.kernel import Kernel, Smoothed
+from tracegrad.learn.kernel import Kernel, LearnedSmoothing
 from tracegrad.learn.rule import Rule
 
 
@@ -21,7 +21,7 @@ def kernl(decay: float = 0.9, noise: float = 0.01) -> Rule:
     return Rule(
         "kernl",
         "a learned kernel for the recurrence, from a noisy copy",
-        Smoothed(),
+        LearnedSmoothing(),
         Kappa(),
         Kernel(decay, noise),
     )
