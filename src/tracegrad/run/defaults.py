@@ -30,11 +30,11 @@ _TUNED = {
     "braille": Config(
         "braille",
         network=NetworkConfig(
-            hidden=(256,),
-            recurrent=False,
+            hidden=(128,),
             tau_mem=60e-3,
             tau_readout=200e-3,
             input_gain=2.0,
+            recurrent_gain=0.2,
         ),
         learning=LearningConfig(
             learning_rate=4e-3,
