@@ -11,8 +11,9 @@ from tracegrad.learn.influence import AbstractInfluence
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.losses.actor_critic import ActorCritic
 from tracegrad.learn.rewarded import Rewarded
-from tracegrad.learn.signal import AbstractSignal
-from tracegrad.model.network import Network
+from tracegrad.learn.signal import AbstractSignal, Heard
+from tracegrad.model.network import Circuit, Network
+from tracegrad.model.neuron import CURRENT
 
 Need = Callable[[Network], None]
 Around = Callable[[optax.GradientTransformation], optax.GradientTransformation]
@@ -38,6 +39,14 @@ class Rule(NamedTuple):
     def online(self) -> bool:
         """Whether the rule can learn from one step of a stream."""
         return not isinstance(self.influence, Graph)
+
+    def hear(self, circuit: Circuit, heard: Heard) -> Heard:
+        """What the signal may use, from the plain error and the gains of all stages.
+
+        The filter passes the error on, and the readout's own gain is taken off the end.
+        """
+        error = self.filter.error(circuit, heard.error, heard.gains[-1][CURRENT])
+        return heard._replace(gains=heard.gains[:-1], error=error)
 
     def check(self, network: Network) -> None:
         """Refuse a network the rule cannot serve, with the reason and the way out."""

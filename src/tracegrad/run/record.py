@@ -17,7 +17,6 @@ from tracegrad.learn.plans.plan import Data, through_readout
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback, Heard
 from tracegrad.model.network import Circuit, Network, State
-from tracegrad.model.neuron import CURRENT
 from tracegrad.run.evaluate import on_device
 from tracegrad.run.learner import LearnerState
 
@@ -161,9 +160,7 @@ def _factors(
     locals_ = tuple(map(local, circuit.stages, now.moment.before, now.moment.current))
     memory, remembered = carried
     memory = rule.influence.push(circuit, rule.filter.taps(circuit), memory, now.moment, locals_)
-    gains = tuple(here.gain for here in locals_)
-    error = rule.filter.error(circuit, now.error, gains[-1][CURRENT])
-    heard = now._replace(gains=gains[:-1], error=error)
+    heard = rule.hear(circuit, now._replace(gains=tuple(here.gain for here in locals_)))
     signals: Any
     signals, remembered = rule.signal(circuit, feedback, heard, remembered)
     meets = rule.filter.meets(circuit)

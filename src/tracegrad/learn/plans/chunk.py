@@ -20,7 +20,6 @@ from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
 from tracegrad.learn.signal import Feedback, Heard, Signals
 from tracegrad.model.network import Circuit, Moment, State, hold
-from tracegrad.model.neuron import CURRENT
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Ports, Stage, StageState
 
@@ -89,14 +88,8 @@ class Chunk(AbstractPlan):
 
         def at(moment: Moment, error: Array, target: Array, weight: Array) -> Signals:
             gains = tuple(map(_gain, circuit.stages, moment.before, moment.current))
-            heard = Heard(
-                moment,
-                gains[:-1],
-                self.rule.filter.error(circuit, error, gains[-1][CURRENT]),
-                target,
-                weight,
-                self.loss,
-            )
+            plain = Heard(moment, gains, error, target, weight, self.loss)
+            heard = self.rule.hear(circuit, plain)
             return self.rule.signal(circuit, feedback, heard, ())[0]
 
         moments = Moment(

@@ -14,7 +14,6 @@ from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, coun
 from tracegrad.learn.rewarded import Rewarded
 from tracegrad.learn.signal import Feedback, Heard
 from tracegrad.model.network import Circuit, Moment, hold
-from tracegrad.model.neuron import CURRENT
 
 
 class Waiting(NamedTuple):
@@ -125,8 +124,7 @@ class Reward(AbstractPlan):
     ) -> Heard:
         error = loss_and_error(self.loss, moment.after[-1].z, target, weight)[1]
         gains = tuple(here.gain for here in locals_)
-        passed = self.rule.filter.error(circuit, error, gains[-1][CURRENT])
-        return Heard(moment, gains[:-1], passed, target, weight, self.loss)
+        return self.rule.hear(circuit, Heard(moment, gains, error, target, weight, self.loss))
 
     def _product(
         self, circuit: Circuit, traces: Any, signals: tuple[Array, ...], judged: tuple

@@ -14,7 +14,6 @@ from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, coun
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback, Heard, Signals
 from tracegrad.model.network import Circuit, hold
-from tracegrad.model.neuron import CURRENT
 
 
 class Progress(NamedTuple):
@@ -86,14 +85,7 @@ class Step(AbstractPlan):
         memory, state = hold(valid, (memory, moment.after), (old.memory, old.state))
         loss, error = loss_and_error(self.loss, state[-1].z, target, weight)
         gains = tuple(here.gain for here in locals_)
-        heard = Heard(
-            moment,
-            gains[:-1],
-            self.rule.filter.error(circuit, error, gains[-1][CURRENT]),
-            target,
-            weight,
-            self.loss,
-        )
+        heard = self.rule.hear(circuit, Heard(moment, gains, error, target, weight, self.loss))
         signals, remembered = self.rule.signal(circuit, feedback, heard, old.signal)
         # A signal may predict, and padding has no error that would silence it.
         signals = hold(valid, signals, jax.tree.map(jnp.zeros_like, signals))
