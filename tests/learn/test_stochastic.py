@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 import claims
 import tracegrad as tg
-from tracegrad.learn.kernel import Guess, _guess
+from tracegrad.learn.influences.kernel import Guess, _guess
 from tracegrad.learn.paths import pull_back
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.step import Step

@@ -14,9 +14,9 @@ from tracegrad.inspect import notation as n
 from tracegrad.inspect.cell import Linear, shift, simplify, tangent
 from tracegrad.inspect.layout import Equation, Section
 from tracegrad.inspect.site import Site
-from tracegrad.learn.full import Full
 from tracegrad.learn.graph import Graph
 from tracegrad.learn.influence import Block
+from tracegrad.learn.influences.full import Full
 
 Factors = dict[tuple[sp.Symbol, Any], Any]  # (where from, what is carried): its factor
 Coupling = dict[sp.Symbol, tuple[Any, ...]]  # the tangent of a current, as a sum

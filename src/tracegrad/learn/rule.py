@@ -8,9 +8,9 @@ import optax
 from tracegrad.learn.filter import AbstractFilter
 from tracegrad.learn.graph import Graph, Horizon
 from tracegrad.learn.influence import AbstractInfluence
+from tracegrad.learn.influences.rewarded import Rewarded
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.losses.actor_critic import ActorCritic
-from tracegrad.learn.rewarded import Rewarded
 from tracegrad.learn.signal import AbstractSignal, Heard
 from tracegrad.model.network import Circuit, Network
 from tracegrad.model.neuron import CURRENT

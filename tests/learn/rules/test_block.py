@@ -12,9 +12,9 @@ import claims
 import pairs_oracle
 import tracegrad as tg
 from claims import assert_differ, assert_equal, network
-from tracegrad.learn.masked import kept_pairs
+from tracegrad.learn.influences.masked import kept_pairs
+from tracegrad.learn.influences.pattern import AbstractPattern, Labelled, connections
 from tracegrad.learn.paths import pull_back
-from tracegrad.learn.pattern import AbstractPattern, Labelled, connections
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.step import Step
 

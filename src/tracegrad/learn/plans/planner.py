@@ -2,6 +2,7 @@
 
 from tracegrad.learn.graph import Graph, Horizon
 from tracegrad.learn.influence import Block
+from tracegrad.learn.influences.rewarded import Rewarded
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.plans.backprop import Backprop
 from tracegrad.learn.plans.chunk import Chunk
@@ -9,7 +10,6 @@ from tracegrad.learn.plans.look_back import LookBack
 from tracegrad.learn.plans.plan import AbstractPlan
 from tracegrad.learn.plans.reward import Reward
 from tracegrad.learn.plans.step import Step
-from tracegrad.learn.rewarded import Rewarded
 from tracegrad.learn.rule import Rule
 
 

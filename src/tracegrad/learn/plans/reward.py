@@ -8,10 +8,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT
 from tracegrad.learn.influence import Cotangents
+from tracegrad.learn.influences.rewarded import Rewarded
 from tracegrad.learn.local import Local, local
 from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
-from tracegrad.learn.rewarded import Rewarded
 from tracegrad.learn.signal import Feedback, Heard
 from tracegrad.model.network import Circuit, Moment, hold
 

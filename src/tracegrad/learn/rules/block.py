@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from tracegrad.learn.filter import AbstractFilter, Kappa
-from tracegrad.learn.masked import Leaving, Masked
-from tracegrad.learn.pattern import AbstractPattern, Consecutive, Labelled
+from tracegrad.learn.influences.masked import Leaving, Masked
+from tracegrad.learn.influences.pattern import AbstractPattern, Consecutive, Labelled
 from tracegrad.learn.rule import Rule
 
 

@@ -1,9 +1,9 @@
 """dni: decoupled neural interfaces, a learned linear model of the credit to come."""
 
 from tracegrad.learn.filter import NoFilter
-from tracegrad.learn.immediate import Immediate
+from tracegrad.learn.influences.immediate import Immediate
 from tracegrad.learn.rule import Rule
-from tracegrad.learn.synthetic import Synthetic
+from tracegrad.learn.signals.synthetic import Synthetic
 
 
 def dni() -> Rule:

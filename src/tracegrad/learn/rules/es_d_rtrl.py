@@ -1,9 +1,9 @@
 """es_d_rtrl: diagonal RTRL with exponentially smoothed factors."""
 
 from tracegrad.learn.filter import NoFilter
+from tracegrad.learn.influences.smoothed import Smoothed
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import AbstractSignal, Symmetric
-from tracegrad.learn.smoothed import Smoothed
 
 
 def es_d_rtrl(decay: float = 0.9, signal: AbstractSignal | None = None) -> Rule:

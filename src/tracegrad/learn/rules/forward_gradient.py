@@ -1,7 +1,7 @@
 """forward_gradient: the loss's slope along a random direction, by forward differentiation."""
 
 from tracegrad.learn.filter import NoFilter
-from tracegrad.learn.forward import Forward
+from tracegrad.learn.influences.forward import Forward
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import ThroughReadout
 

@@ -1,7 +1,7 @@
 """kernl: Kernel RNN Learning, a learned kernel in place of the recurrent influence."""
 
 from tracegrad.learn.filter import Kappa
-from tracegrad.learn.kernel import Kernel, LearnedSmoothing
+from tracegrad.learn.influences.kernel import Kernel, LearnedSmoothing
 from tracegrad.learn.rule import Rule
 
 

@@ -1,7 +1,7 @@
 """kf_rtrl: Kronecker-factored RTRL, an influence matrix that is one random Kronecker product."""
 
 from tracegrad.learn.filter import NoFilter
-from tracegrad.learn.kronecker import Kronecker
+from tracegrad.learn.influences.kronecker import Kronecker
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import ThroughReadout
 

@@ -2,8 +2,8 @@
 
 from tracegrad.learn.filter import AbstractFilter, NoFilter
 from tracegrad.learn.influence import Block
-from tracegrad.learn.masked import Masked
-from tracegrad.learn.pattern import ByLayer
+from tracegrad.learn.influences.masked import Masked
+from tracegrad.learn.influences.pattern import ByLayer
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import AbstractSignal, Symmetric
 

@@ -1,8 +1,8 @@
 """ottt: Online Training Through Time, one presynaptic trace a line."""
 
 from tracegrad.learn.filter import NoFilter
+from tracegrad.learn.influences.presynaptic import Presynaptic
 from tracegrad.learn.needs import one_shared_leak
-from tracegrad.learn.presynaptic import Presynaptic
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import AbstractSignal, Symmetric
 

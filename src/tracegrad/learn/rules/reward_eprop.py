@@ -2,8 +2,8 @@
 
 from tracegrad.learn.filter import Kappa
 from tracegrad.learn.influence import Block
+from tracegrad.learn.influences.rewarded import Rewarded
 from tracegrad.learn.needs import actions_and_value
-from tracegrad.learn.rewarded import Rewarded
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import AbstractSignal, Symmetric
 

@@ -1,7 +1,7 @@
 """rtrl: Real-Time Recurrent Learning, the exact online gradient."""
 
 from tracegrad.learn.filter import NoFilter
-from tracegrad.learn.full import Full
+from tracegrad.learn.influences.full import Full
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import ThroughReadout
 

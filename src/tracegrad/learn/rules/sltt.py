@@ -1,7 +1,7 @@
 """sltt: spatial learning through time, with no temporal memory at all."""
 
 from tracegrad.learn.filter import NoFilter
-from tracegrad.learn.instant import Instant
+from tracegrad.learn.influences.instant import Instant
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import AbstractSignal, Symmetric
 

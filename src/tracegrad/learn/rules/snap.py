@@ -1,8 +1,8 @@
 """snap: sparse n-step approximation of the influence matrix, on neuron blocks."""
 
 from tracegrad.learn.filter import AbstractFilter, Kappa
-from tracegrad.learn.masked import Leaving, Masked
-from tracegrad.learn.pattern import Reachable
+from tracegrad.learn.influences.masked import Leaving, Masked
+from tracegrad.learn.influences.pattern import Reachable
 from tracegrad.learn.rule import Rule
 
 

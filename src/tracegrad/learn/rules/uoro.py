@@ -1,7 +1,7 @@
 """uoro: Unbiased Online Recurrent Optimisation, RTRL with an influence matrix of rank one."""
 
 from tracegrad.learn.filter import NoFilter
-from tracegrad.learn.rank_one import RankOne
+from tracegrad.learn.influences.rank_one import RankOne
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import ThroughReadout
 

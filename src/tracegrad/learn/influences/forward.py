@@ -8,9 +8,9 @@ from jaxtyping import PRNGKeyArray
 
 from tracegrad.learn.filter import Taps
 from tracegrad.learn.influence import AbstractInfluence, Cotangents
+from tracegrad.learn.influences.whole import Whole, advance, at_rest, point, single
 from tracegrad.learn.local import Local
 from tracegrad.learn.signal import Feedback
-from tracegrad.learn.whole import Whole, advance, at_rest, point, single
 from tracegrad.model.network import Circuit, Moment
 
 

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import Taps
-from tracegrad.learn.full import Full, Kept, Reach
 from tracegrad.learn.influence import AbstractInfluence, Cotangents
+from tracegrad.learn.influences.full import Full, Kept, Reach
+from tracegrad.learn.influences.pattern import AbstractPattern
 from tracegrad.learn.local import Local
-from tracegrad.learn.pattern import AbstractPattern
 from tracegrad.learn.signal import AbstractSignal, Feedback, Heard, Signals, Symmetric
 from tracegrad.model.network import Circuit, Moment, Network
 

@@ -2,8 +2,8 @@
 
 import jax
 
-from tracegrad.learn.factored import AbstractFactored, Factors, carried, implicit
 from tracegrad.learn.influence import Sources
+from tracegrad.learn.influences.factored import AbstractFactored, Factors, carried, implicit
 from tracegrad.learn.local import Local
 from tracegrad.model.network import Circuit
 from tracegrad.model.parameter import setting

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, Taps
-from tracegrad.learn.immediate import Immediate
 from tracegrad.learn.influence import (
     AbstractInfluence,
     Cotangents,
@@ -17,6 +16,7 @@ from tracegrad.learn.influence import (
     forget,
     pull_stage,
 )
+from tracegrad.learn.influences.immediate import Immediate
 from tracegrad.learn.local import Local
 from tracegrad.learn.signal import AbstractSignal, Feedback, Heard, Signals, Symmetric
 from tracegrad.model.network import Circuit, Moment, Network, State

@@ -10,11 +10,11 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, Taps
 from tracegrad.learn.influence import AbstractInfluence, Cotangents, Trace
+from tracegrad.learn.influences.own_readout import no_trace, pull_readout, push_readout
+from tracegrad.learn.influences.rank_one import balance
+from tracegrad.learn.influences.whole import Whole, advance, at_rest, point, single
 from tracegrad.learn.local import Local, Rows
-from tracegrad.learn.own_readout import no_trace, pull_readout, push_readout
-from tracegrad.learn.rank_one import balance
 from tracegrad.learn.signal import Feedback
-from tracegrad.learn.whole import Whole, advance, at_rest, point, single
 from tracegrad.model.network import Circuit, Moment
 from tracegrad.model.neuron import ports
 from tracegrad.model.stage import Stage

@@ -8,10 +8,10 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, Taps
 from tracegrad.learn.influence import AbstractInfluence, Cotangents, Trace
+from tracegrad.learn.influences.own_readout import no_trace, pull_readout, push_readout
+from tracegrad.learn.influences.whole import Whole, advance, at_rest, point, single
 from tracegrad.learn.local import Local
-from tracegrad.learn.own_readout import no_trace, pull_readout, push_readout
 from tracegrad.learn.signal import Feedback
-from tracegrad.learn.whole import Whole, advance, at_rest, point, single
 from tracegrad.model.network import Circuit, Moment
 from tracegrad.model.stage import Stage
 

@@ -1,7 +1,7 @@
 """Instant influence: what a weight does within this step, and no memory."""
 
-from tracegrad.learn.factored import AbstractFactored, Factors
 from tracegrad.learn.influence import Sources
+from tracegrad.learn.influences.factored import AbstractFactored, Factors
 from tracegrad.learn.local import Local
 from tracegrad.model.network import Circuit
 
