@@ -6,20 +6,19 @@ $\mathrm{drive}^\top\lambda$ with the presynaptic activity, plus $\lambda^0$ tim
 in. The trace carried out is the same scan started from each state and tap at the end.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, Taps
-from tracegrad.learn.influence import Block, Sources, Trace
+from tracegrad.learn.influence import Sources, Trace
 from tracegrad.learn.local import Rows, emission
-from tracegrad.learn.loss import loss_and_error
-from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
-from tracegrad.learn.signal import Feedback, Heard, Signals
-from tracegrad.model.network import Circuit, Moment, State, hold
+from tracegrad.learn.plans.plan import Data
+from tracegrad.learn.plans.reverse import AbstractReverse, Seen
+from tracegrad.learn.signal import Feedback
+from tracegrad.model.network import Circuit, State, hold
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Ports, Stage, StageState
 
@@ -37,7 +36,7 @@ class Adjoint(NamedTuple):
     coefficients: Rows
 
 
-class Chunk(AbstractPlan):
+class Chunk(AbstractReverse):
     """Exact for block influences, over block boundaries too.
 
     Memory O(K batch k n) for a block of K steps besides the traces O(batch (k+taps) p), which are
@@ -46,73 +45,36 @@ class Chunk(AbstractPlan):
 
     carry: bool = setting(True)
 
-    @property
-    def influence(self) -> Block:
-        """The rule's influence."""
-        assert isinstance(self.rule.influence, Block)
-        return self.rule.influence
-
     def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """See `AbstractPlan`."""
         if not self.carry:
             return ()
         return self.influence.init(circuit, self.rule.filter.taps(circuit), batch, key)
 
-    def outcome(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
-        """See `AbstractPlan`."""
-        circuit = self.influence.prepare(circuit)
-        state, seen = _forward(circuit, stream.state, data)
-        outputs = seen[-1].output
-        losses, errors = jax.vmap(lambda y, t, w: loss_and_error(self.loss, y, t, w))(
-            outputs, data.ys, data.weight
-        )
-        steps, counts = count_steps(data), tuple(map(_count, seen[:-1]))
-        asked = self._asked(circuit, feedback, seen, (errors, data.ys, data.weight))
-        asked = [*map(partial(self._penalise, steps=steps), asked, counts), {OUTPUT: errors}]
-        gradients, traces = [], []
-        for index, stage in enumerate(circuit.stages):
-            taps = self.rule.filter.taps(circuit) if index < len(circuit.hidden) else {}
-            trace = stream.memory[index] if self.carry else None
-            gradient, trace = self._stage(stage, taps, trace, asked[index], seen[index])
-            gradients.append(gradient)
-            traces.append(trace)
-        rates = tuple(jnp.sum(c, axis=0) / jnp.maximum(jnp.sum(steps), 1.0) for c in counts)
-        memory = tuple(traces) if self.carry else ()
-        total = Circuit(tuple(gradients), circuit.all_layers)
-        return Outcome(total, Stream(state, memory, ()), jnp.sum(losses), outputs, rates)
+    def forward(
+        self, circuit: Circuit, feedback: Feedback, state: State, data: Data
+    ) -> tuple[State, list[Seen]]:
+        """See `AbstractReverse`."""
 
-    def _asked(
-        self, circuit: Circuit, feedback: Feedback, seen: "list[_Seen]", judged: tuple
-    ) -> list[Rows]:
-        """What the signal asks of every hidden layer's output or tap, at every step."""
+        def body(state: State, now: tuple) -> tuple[State, tuple]:
+            x, first, valid = now
+            moment = circuit.step(state, x, first)
+            after = hold(valid, moment.after, state)
+            return after, (moment.current, state, tuple(stage.z for stage in after))
 
-        def at(moment: Moment, error: Array, target: Array, weight: Array) -> Signals:
-            gains = tuple(map(_gain, circuit.stages, moment.before, moment.current))
-            plain = Heard(moment, gains, error, target, weight, self.loss)
-            heard = self.rule.hear(circuit, plain)
-            return self.rule.signal(circuit, feedback, heard, ())[0]
+        first = circuit.stages[0].feedforward(data.xs)
+        end, kept = jax.lax.scan(body, state, (data.xs, first, data.valid))
+        outputs = kept[2]
+        incoming = [data.xs, *outputs[:-2], circuit.read(list(outputs[:-1]))]
+        return end, [
+            Seen(x, current, before, z, after, data.valid)
+            for x, current, before, z, after in zip(incoming, *kept, end, strict=True)
+        ]
 
-        moments = Moment(
-            tuple(s.incoming for s in seen),
-            tuple(s.current for s in seen),
-            tuple(s.before for s in seen),
-            tuple(s.after for s in seen),
-        )
-        signals: Any = jax.vmap(at)(moments, *judged)
-        return [{self.rule.filter.meets(circuit): signal} for signal in signals]
-
-    def _penalise(self, asked: Rows, count: Array, steps: Array) -> Rows:
-        """Add what the rate regulariser asks of a layer's output: the same at every step."""
-        if not self.loss.rate.strength:
-            return asked
-        length = jax.tree.leaves(asked)[0].shape[0]
-        penalty = jnp.broadcast_to(self.loss.rate.error(count, steps), (length, *count.shape))
-        return asked | {OUTPUT: asked[OUTPUT] + penalty if OUTPUT in asked else penalty}
-
-    def _stage(
-        self, stage: Stage, taps: Taps, trace: Trace | None, asked: Rows, seen: "_Seen"
+    def backward(
+        self, stage: Stage, taps: Taps, trace: Trace | None, asked: Rows, seen: Seen
     ) -> tuple[Stage, Trace | None]:
-        """Gradient of one stage, and its traces at the end of the block."""
+        """See `AbstractReverse`."""
         names = [*seen.before.s, *taps] if trace is not None else []
         start = _start(stage, taps, names, seen)
         weight = self.influence.own_weight(stage)
@@ -130,60 +92,7 @@ class Chunk(AbstractPlan):
         )
 
 
-class _Seen(NamedTuple):
-    """A block as one stage saw it; arrays have time as first axis."""
-
-    incoming: Float[Array, "time batch m"]
-    current: Ports
-    before: StageState
-    output: Float[Array, "time batch n"]
-    end: StageState
-    valid: Bool[Array, "time batch"] | None
-
-    @property
-    def after(self) -> StageState:
-        """The states after each step."""
-        return jax.tree.map(
-            lambda before, end: jnp.concatenate([before[1:], end[None]]), self.before, self.end
-        )
-
-
-def _forward(circuit: Circuit, state: State, data: Data) -> tuple[State, list[_Seen]]:
-    """Simulate the block and keep of every step what the way back needs."""
-
-    def body(state: State, now: tuple) -> tuple[State, tuple]:
-        x, first, valid = now
-        moment = circuit.step(state, x, first)
-        after = hold(valid, moment.after, state)
-        return after, (moment.current, state, tuple(stage.z for stage in after))
-
-    first = circuit.stages[0].feedforward(data.xs)
-    end, kept = jax.lax.scan(body, state, (data.xs, first, data.valid))
-    outputs = kept[2]
-    incoming = [data.xs, *outputs[:-2], circuit.read(list(outputs[:-1]))]
-    return end, [
-        _Seen(x, current, before, z, after, data.valid)
-        for x, current, before, z, after in zip(incoming, *kept, end, strict=True)
-    ]
-
-
-def _count(seen: _Seen) -> Float[Array, "batch n"]:
-    """Output summed over the steps that exist."""
-    valid = True if seen.valid is None else seen.valid[..., None]
-    return jnp.sum(jnp.where(valid, seen.output, 0.0), axis=0)
-
-
-def _gain(stage: Stage, before: StageState, current: Ports) -> Rows:
-    """Derivative of the output with respect to each current, within a step."""
-
-    def output(current: Ports) -> Array:
-        return stage.cell(stage.coefficients, before, current).z
-
-    z, back = jax.vjp(output, current)
-    return back(jnp.ones_like(z))[0]
-
-
-def _start(stage: Stage, taps: Taps, names: list[str], seen: _Seen) -> Adjoint:
+def _start(stage: Stage, taps: Taps, names: list[str], seen: Seen) -> Adjoint:
     """Cotangents at the end of the block: none for the loss, one for each carried quantity."""
     shape = (1 + len(names), *seen.before.z.shape[1:])
     zero = jnp.zeros(shape, seen.before.z.dtype)
@@ -205,7 +114,7 @@ def _backward(
     self_weight: Ports,
     start: Adjoint,
     asked: Rows,
-    seen: _Seen,
+    seen: Seen,
 ) -> tuple[Adjoint, Ports]:
     """The reverse scan: cotangents before the block, and of every current.
 
@@ -242,7 +151,7 @@ def _backward(
 
 
 def _collect(
-    stage: Stage, adjoint: Adjoint, currents: Ports, seen: _Seen, names: list[str]
+    stage: Stage, adjoint: Adjoint, currents: Ports, seen: Seen, names: list[str]
 ) -> list[Sources]:
     """What the block itself contributes, for each start: products with presynaptic activity.
 
@@ -290,7 +199,7 @@ def _older(trace: Trace, adjoint: Adjoint, index: int) -> Sources:
     return total._replace(coefficients=direct)
 
 
-def _carried(stage: Stage, taps: Taps, old: Trace, new: dict[str, Sources], seen: _Seen) -> Trace:
+def _carried(stage: Stage, taps: Taps, old: Trace, new: dict[str, Sources], seen: Seen) -> Trace:
     """The traces at the end of the block."""
     direct, emit = emission(stage, seen.end.s)
     if seen.valid is not None:

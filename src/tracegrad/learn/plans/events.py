@@ -1,0 +1,124 @@
+r"""events: the way of `Chunk` with gathers and scatters over the spikes in place of products.
+
+Currents are sums of weight columns over the events of a step, the gradient of a line's weights is a
+sum of $\mathrm{drive}^\top\lambda$ over the events of that line. What lies between, the neuron, is
+the C that its own equations translate to.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from tracegrad.learn.demand import demanded
+from tracegrad.learn.filter import OUTPUT, Taps
+from tracegrad.learn.influence import Trace
+from tracegrad.learn.local import Rows
+from tracegrad.learn.plans.event_kernels import Asked, Backward, Block, Forward
+from tracegrad.learn.plans.plan import Data
+from tracegrad.learn.plans.reverse import AbstractReverse, Judged, Seen
+from tracegrad.learn.signal import Feedback
+from tracegrad.model.network import Circuit, Moment, State
+from tracegrad.model.neuron import ports
+from tracegrad.model.parameter import setting
+from tracegrad.model.stage import Stage, StageState
+
+
+class Events(AbstractReverse):
+    """Exact, for blocks that follow on no other and on a CPU with a C compiler.
+
+    `learned` says of each stage whether its coefficients have a gradient (None: all). Time O(events
+    n + batch T n k), memory O(T batch n) for the outputs and for those states that the way back
+    reads. Any real input serves; what is zero costs nothing.
+    """
+
+    learned: tuple[bool, ...] | None = setting(None)
+
+    def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
+        """Nothing is carried but the state."""
+        return ()
+
+    def forward(
+        self, circuit: Circuit, feedback: Feedback, state: State, data: Data
+    ) -> tuple[State, list[Seen]]:
+        """See `AbstractReverse`."""
+        wanted = self._wanted(circuit, feedback, state, data)
+        ends, seen, outputs, incoming = [], [], [], data.xs
+        for index, (stage, before) in enumerate(zip(circuit.stages, state, strict=True)):
+            if index == len(circuit.hidden):
+                incoming = circuit.read(outputs)
+            back = Backward(stage, self._asks(circuit, index))
+            rows, currents = (a | b for a, b in zip(back.reads, wanted[index], strict=True))
+            end, z, kept = Forward(stage, rows, currents)(stage, before, incoming, data.valid)
+            gone = _Gone(Block(incoming, before, z, kept, data.valid), back)
+            ends.append(end)
+            seen.append(_seen(stage, gone, end))
+            outputs.append(z)
+            incoming = z
+        return tuple(ends), seen
+
+    def backward(
+        self, stage: Stage, taps: Taps, trace: Trace | None, asked: Rows, seen: Seen
+    ) -> tuple[Stage, Trace | None]:
+        """See `AbstractReverse`."""
+        own = self.influence.own_weight(stage)
+        return seen.kept.kernel(stage, own, seen.kept.block, asked), None
+
+    def _asks(self, circuit: Circuit, index: int) -> Asked:
+        """What is asked of a stage; the readout has no taps, and its output is asked."""
+        learned = self.learned is None or self.learned[index]
+        if index == len(circuit.hidden):
+            return Asked({}, (OUTPUT,), False, learned)
+        rated = [OUTPUT] if self.loss.rate.strength else []
+        signals = tuple(dict.fromkeys([self.rule.filter.meets(circuit), *rated]))
+        own = self.influence.self_weight and circuit.stages[index].recurrent is not None
+        return Asked(self.rule.filter.taps(circuit), signals, own, learned)
+
+    def _wanted(
+        self, circuit: Circuit, feedback: Feedback, state: State, data: Data
+    ) -> list[tuple[frozenset[str], frozenset[str]]]:
+        """States and currents of every stage that the signal reads."""
+
+        def one_step(state: State, now: Data) -> tuple[Moment, Judged]:
+            moment = circuit.step(state, now.xs, circuit.stages[0].feedforward(now.xs))
+            moment = jax.tree.map(lambda a: a[None], moment)
+            error = moment.after[-1].z
+            return moment, Judged(error, now.ys[None], now.weight[None])
+
+        example = jax.eval_shape(one_step, state, jax.tree.map(lambda a: a[0], data))
+        moments, judged = example
+        reads = demanded(partial(self.asked, circuit, feedback), moments, judged)
+        read = jax.tree.unflatten(jax.tree.structure(example), reads)[0]
+        return [
+            (
+                frozenset(row for row in before.s if before.s[row] or after.s[row]),
+                frozenset(port for port in current if current[port]),
+            )
+            for before, after, current in zip(read.before, read.after, read.current, strict=True)
+        ]
+
+
+class _Gone(NamedTuple):
+    """A block gone through, and the kernel for the way back."""
+
+    block: Block
+    kernel: Backward
+
+
+def _seen(stage: Stage, gone: _Gone, end: StageState) -> Seen:
+    """The block as signals see it; what nobody reads is zero."""
+    block = gone.block
+    nothing = jnp.zeros_like(block.z)
+
+    def earlier(first: Array, later: Array) -> Array:
+        return jnp.concatenate([first[None], later[:-1]])
+
+    rows = {row: block.kept.s.get(row, nothing) for row in block.before.s}
+    before = StageState(
+        {row: earlier(first, rows[row]) for row, first in block.before.s.items()},
+        earlier(block.before.z, block.z),
+    )
+    current = {port: block.kept.current.get(port, nothing) for port in ports(stage.neuron)}
+    return Seen(block.xs, current, before, block.z, end, block.valid, gone)

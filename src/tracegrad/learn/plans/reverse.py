@@ -1,0 +1,138 @@
+"""reverse: what the plans that go forward through a block and back have in common."""
+
+from abc import abstractmethod
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Num
+
+from tracegrad.learn.filter import OUTPUT, Taps
+from tracegrad.learn.influence import Block, Trace
+from tracegrad.learn.local import Rows
+from tracegrad.learn.loss import loss_and_error
+from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
+from tracegrad.learn.signal import Feedback, Heard, Signals
+from tracegrad.model.network import Circuit, Moment, State
+from tracegrad.model.stage import Ports, Stage, StageState
+
+
+class Judged(NamedTuple):
+    """Errors of the readout at every step, with the targets and weights they come from."""
+
+    error: Float[Array, "..."]
+    target: Num[Array, "..."]
+    weight: Float[Array, "..."]
+
+
+class Seen(NamedTuple):
+    """A block as one stage saw it; arrays have time as first axis. `kept` is the plan's own."""
+
+    incoming: Float[Array, "time batch m"]
+    current: Ports
+    before: StageState
+    output: Float[Array, "time batch n"]
+    end: StageState
+    valid: Bool[Array, "time batch"] | None
+    kept: Any = None
+
+    @property
+    def after(self) -> StageState:
+        """The states after each step."""
+        return jax.tree.map(
+            lambda before, end: jnp.concatenate([before[1:], end[None]]), self.before, self.end
+        )
+
+
+class AbstractReverse(AbstractPlan):
+    """A block forward, then every stage back alone, for block influences."""
+
+    @property
+    def influence(self) -> Block:
+        """The rule's influence."""
+        assert isinstance(self.rule.influence, Block)
+        return self.rule.influence
+
+    @abstractmethod
+    def forward(
+        self, circuit: Circuit, feedback: Feedback, state: State, data: Data
+    ) -> tuple[State, list[Seen]]:
+        """Simulate the block and keep of every step what the way back needs."""
+
+    @abstractmethod
+    def backward(
+        self, stage: Stage, taps: Taps, trace: Trace | None, asked: Rows, seen: Seen
+    ) -> tuple[Stage, Trace | None]:
+        """Gradient of one stage, and its traces at the end of the block."""
+
+    def outcome(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
+        """See `AbstractPlan`."""
+        circuit = self.influence.prepare(circuit)
+        state, seen = self.forward(circuit, feedback, stream.state, data)
+        outputs = seen[-1].output
+        losses, errors = jax.vmap(lambda y, t, w: loss_and_error(self.loss, y, t, w))(
+            outputs, data.ys, data.weight
+        )
+        steps, counts = count_steps(data), tuple(map(_count, seen[:-1]))
+        judged = Judged(errors, data.ys, data.weight)
+        asked = self.asked(circuit, feedback, _moments(seen), judged)
+        asked = [*map(partial(self._penalise, steps=steps), asked, counts), {OUTPUT: errors}]
+        gradients, traces = [], []
+        for index, stage in enumerate(circuit.stages):
+            taps = self.rule.filter.taps(circuit) if index < len(circuit.hidden) else {}
+            trace = stream.memory[index] if stream.memory else None
+            gradient, trace = self.backward(stage, taps, trace, asked[index], seen[index])
+            gradients.append(gradient)
+            traces.append(trace)
+        rates = tuple(jnp.sum(c, axis=0) / jnp.maximum(jnp.sum(steps), 1.0) for c in counts)
+        memory = tuple(traces) if stream.memory else ()
+        total = Circuit(tuple(gradients), circuit.all_layers)
+        return Outcome(total, Stream(state, memory, ()), jnp.sum(losses), outputs, rates)
+
+    def asked(
+        self, circuit: Circuit, feedback: Feedback, moments: Moment, judged: Judged
+    ) -> list[Rows]:
+        """What the signal asks of every hidden layer's output or tap, at every step."""
+
+        def at(moment: Moment, judged: Judged) -> Signals:
+            gains = tuple(map(_gain, circuit.stages, moment.before, moment.current))
+            heard = self.rule.hear(circuit, Heard(moment, gains, *judged, self.loss))
+            return self.rule.signal(circuit, feedback, heard, ())[0]
+
+        signals: Any = jax.vmap(at)(moments, judged)
+        return [{self.rule.filter.meets(circuit): signal} for signal in signals]
+
+    def _penalise(self, asked: Rows, count: Array, steps: Array) -> Rows:
+        """Add what the rate regulariser asks of a layer's output: the same at every step."""
+        if not self.loss.rate.strength:
+            return asked
+        length = jax.tree.leaves(asked)[0].shape[0]
+        penalty = jnp.broadcast_to(self.loss.rate.error(count, steps), (length, *count.shape))
+        return asked | {OUTPUT: asked[OUTPUT] + penalty if OUTPUT in asked else penalty}
+
+
+def _moments(seen: list[Seen]) -> Moment:
+    """The block as the signal sees it, time first."""
+    return Moment(
+        tuple(s.incoming for s in seen),
+        tuple(s.current for s in seen),
+        tuple(s.before for s in seen),
+        tuple(s.after for s in seen),
+    )
+
+
+def _count(seen: Seen) -> Float[Array, "batch n"]:
+    """Output summed over the steps that exist."""
+    valid = True if seen.valid is None else seen.valid[..., None]
+    return jnp.sum(jnp.where(valid, seen.output, 0.0), axis=0)
+
+
+def _gain(stage: Stage, before: StageState, current: Ports) -> Rows:
+    """Derivative of the output with respect to each current, within a step."""
+
+    def output(current: Ports) -> Array:
+        return stage.cell(stage.coefficients, before, current).z
+
+    z, back = jax.vjp(output, current)
+    return back(jnp.ones_like(z))[0]
