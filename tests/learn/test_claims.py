@@ -11,6 +11,7 @@ from claims import assert_differ, assert_equal, gradient, network
 from tracegrad import model
 from tracegrad.learn.filter import NoFilter
 from tracegrad.learn.plans.chunk import Chunk
+from tracegrad.learn.plans.events import Events
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.step import Step
 
@@ -96,7 +97,7 @@ def test_rtrl_equals_bptt(net):
 
 @each_network
 def test_block_diagonal_is_ad_with_cut_edges(net):
-    for plan in (Step, Chunk):
+    for plan in (Step, Chunk, Events):
         ours = gradient(net, rules.block_diagonal(), loss=LOSS, plan=plan)
         assert_equal(ours, _oracle(net, oracle.STRICT))
 
@@ -159,7 +160,7 @@ def test_block_diagonal_keeps_the_self_weight_and_eprop_drops_it():
 def test_without_filter_the_readout_has_no_past(readout):
     net = network(NEURONS["lif"](), NEURONS["cuba"](), readout=readout)
     rule = rules.block_diagonal(filter=NoFilter())
-    for plan in (Step, Chunk):
+    for plan in (Step, Chunk, Events):
         ours = gradient(net, rule, loss=LOSS, plan=plan)
         assert_equal(ours, _oracle(net, oracle.STRICT._replace(kappa=False)))
     if readout is LEAKY:
@@ -173,7 +174,7 @@ def test_random_feedback_replaces_the_readout_weights(signal):
     net = network(NEURONS["lif"]())
     rule = rules.eprop(signal=signal)
     symmetric = gradient(net, rules.eprop())
-    for plan in (Step, Chunk):
+    for plan in (Step, Chunk, Events):
         same = gradient(net, rule, plan=plan, feedback=(net.readout.input.weight.T,))
         assert_equal(same, symmetric)
         assert_differ(gradient(net, rule, plan=plan), symmetric, "layers.0.input.weight")
@@ -182,8 +183,9 @@ def test_random_feedback_replaces_the_readout_weights(signal):
 def test_random_feedback_reaches_every_layer():
     net = network(NEURONS["lif"](), NEURONS["cuba"]())
     rule = rules.eprop(signal=signals.Random())
-    step, chunk = (gradient(net, rule, plan=plan) for plan in (Step, Chunk))
-    assert_equal(chunk, step)
+    step = gradient(net, rule, plan=Step)
+    for plan in (Chunk, Events):
+        assert_equal(gradient(net, rule, plan=plan), step)
     assert jnp.any(step.layers[0].input.weight != 0)
 
 
