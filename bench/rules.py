@@ -38,14 +38,14 @@ NOT_COMPARABLE = {
 class Suite(NamedTuple):
     """The neurons of a network, which parameters are compared, and its input gain."""
 
-    neurons: tuple[tg.AbstractNeuron, ...]
+    neurons: tuple[type[tg.AbstractNeuron], ...]
     kinds: dict[str, Any]
     gain: float
 
 
 SUITES = {
     "CubaLIF": Suite(
-        (tg.CubaLIF(tau_mem=TAU),),
+        (tg.CubaLIF,),
         {
             "input": lambda net: net.layers[0].input.weight,
             "recurrent": lambda net: net.layers[0].recurrent.weight,
@@ -54,7 +54,7 @@ SUITES = {
         8.0,
     ),
     "LIF, two layers": Suite(
-        (tg.LIF(tau_mem=TAU), tg.LIF(tau_mem=TAU)),
+        (tg.LIF, tg.LIF),
         {
             "lower layer": lambda net: net.layers[0].input.weight,
             "input": lambda net: net.layers[1].input.weight,
@@ -70,10 +70,12 @@ def network(suite: Suite, rule: str) -> tg.Network:
     """The network of a suite, as far as the rule can serve it."""
     layers = []
     for index, neuron in enumerate(suite.neurons):
-        neuron = tg.Tanh(tau_mem=TAU) if rule == "rflo" else neuron
+        made: Any = tg.Tanh if rule == "rflo" else neuron
         recurrent = None if rule == "otpe" else tg.Dense(HIDDEN, HIDDEN, gain=1.0)
         below = HIDDEN if index else INPUTS
-        layers.append(tg.Layer(tg.Dense(below, HIDDEN, gain=suite.gain), neuron, recurrent))
+        layers.append(
+            tg.Layer(tg.Dense(below, HIDDEN, gain=suite.gain), made(tau_mem=TAU), recurrent)
+        )
     readout = tg.Readout(HIDDEN, OUTPUTS, tau=TAU)
     if rule == "superspike":
         readout = tg.Readout.of(tg.DoubleExponential(), HIDDEN, OUTPUTS)
@@ -162,7 +164,7 @@ def main() -> None:
         for name in RULES:
             row = {"network": title, "rule": name, "variant": VARIANTS.get(name)}
             rows.append(row | judge(suite, name, options))
-            shown = {k: round(np.mean(v), 3) for k, v in rows[-1].get("cosine", {}).items()}
+            shown = {k: round(float(np.mean(v)), 3) for k, v in rows[-1].get("cosine", {}).items()}
             print(title, name, shown, rows[-1].get("rates"), rows[-1].get("refused"), flush=True)
     sizes = {"inputs": INPUTS, "hidden": HIDDEN, "outputs": OUTPUTS, "float": "float64"}
     print(result.write("rules", vars(options) | sizes, rows))
