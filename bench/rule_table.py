@@ -16,6 +16,10 @@ START, END = "<!-- rules -->", "<!-- /rules -->"
 KEPT = re.compile(r"^Keeps: (?P<keeps>.+)\.\nDrops: (?P<drops>.+)\.$", re.MULTILINE)
 NOTHING = "–"
 NEEDED = {"layer": "its layer", "beyond": "other layers", "transport": "weights of others"}
+AS_DRAWN = {
+    "rflo": "Its feedback is random, and no weight has learned to agree with it",
+    "kernl": "Its kernel is as it starts, before it has learned",
+}
 ONE, TWO = "CubaLIF", "LIF, two layers"
 KINDS = {ONE: ("input", "recurrent"), TWO: ("lower layer", "input", "recurrent", "readout")}
 
@@ -123,6 +127,8 @@ def notes(rows: dict) -> str:
         for row in mine:
             if "refused" in row:
                 lines.append(f"- `{name}` refuses {row['network']}. {row['refused']}")
+        if name in AS_DRAWN:
+            lines.append(f"- `{name}`: {AS_DRAWN[name]}.")
         if mine[0]["variant"]:
             lines.append(f"- `{name}` is compared with {mine[0]['variant']}, to BPTT there.")
     return "\n".join(lines)
