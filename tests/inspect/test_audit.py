@@ -7,7 +7,7 @@ import pytest
 
 import tracegrad as tg
 from tracegrad.inspect.audit import audit
-from tracegrad.inspect.locality import locality
+from tracegrad.inspect.locality import QUICK, locality
 from tracegrad.inspect.operations import count_operations
 from tracegrad.inspect.probe import probe
 from tracegrad.learn.influence import Block
@@ -26,9 +26,15 @@ def network(*neurons, tau=20e-3):
 RANDOM = tg.rules.eprop(signal=tg.signals.Random())
 
 
-@pytest.mark.parametrize("rule", [tg.rules.block_diagonal(), RANDOM, tg.rules.rtrl()])
-def test_memory_is_what_a_learner_allocates(rule):
-    net, batch = network(tg.CubaLIF()), 4
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    # Halves the time to compile; no part of the package, because not every XLA may know it.
+    monkeypatch.setitem(QUICK, "xla_cpu_use_fusion_emitters", False)
+
+
+def test_memory_is_what_a_learner_allocates():
+    """A learner itself; of every rule see `test_audit_rules`."""
+    rule, net, batch = RANDOM, network(tg.CubaLIF()), 4
     seen = audit(net, rule)
     loss = tg.losses.mean_squared_error()
     learner = tg.Learner(net, rule, loss, optax.sgd(0.1), update_every=1)

@@ -1,41 +1,50 @@
 """audit: what a rule costs on a network, in memory and operations, and whom it needs."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import PRNGKeyArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.table import Table
 
-from tracegrad.inspect.locality import Needs, locality, started
+from tracegrad.inspect.locality import Located, Needs, locate
 from tracegrad.inspect.operations import count_operations
+from tracegrad.inspect.perturb import carried, every_step
 from tracegrad.inspect.probe import probe
-from tracegrad.learn.graph import Graph
-from tracegrad.learn.loss import mean_squared_error
 from tracegrad.learn.plans.backprop import Backprop
-from tracegrad.learn.plans.plan import AbstractPlan, Data
-from tracegrad.learn.plans.step import Step
+from tracegrad.learn.plans.plan import AbstractPlan, Data, Stream
 from tracegrad.learn.rule import Rule
 from tracegrad.model.network import Circuit, Network
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Words (numbers) that a sample carries from step to step, besides the shared weights.
+    """Words (numbers) that a sample carries from step to step, and those that samples share.
 
     `state` belongs to the network and is there without learning; `traces` to the influence,
-    `signal` to a signal that remembers. `kept_per_step` is what backpropagation adds with every
-    step of a block; an online rule adds nothing.
+    `signal` to a signal that remembers. `flags` are truth values and random keys carried besides,
+    which are no numbers. `kept_per_step` is what backpropagation adds with every step, for at most
+    `window` steps (None: of a whole block); an online rule adds nothing.
+
+    Shared are `weights` (with the coefficients of neurons), `feedback` weights, and what the rule
+    puts around an optimiser. All is what is allocated, be it in use or not.
     """
 
     weights: int
+    feedback: int
+    optimiser: int
     state: int
     traces: int
     signal: int
+    flags: int
     kept_per_step: int
+    window: int | None
 
     @property
     def rule(self) -> int:
@@ -108,49 +117,67 @@ class Audit:
 def audit(network: Network, rule: Rule) -> Audit:
     """Price a rule on a network, for one sample and an update at every step; nothing is run.
 
-    Memory is that of the plan `Step` (or `Backprop` for an offline rule), read off the shapes it
-    allocates; operations are counted from its trace; locality is measured by perturbation on a
-    small copy of the network, O(copy^3). Raises `ValueError` where the rule refuses the network.
+    Memory is that of the plan that executes the rule, read off the shapes it allocates; operations
+    are counted from its trace; locality is measured by perturbation on a small copy of the network,
+    O(copy^3). A rule that learns from blocks is priced for a step of a long block. The loss is the
+    squared error, or `actor_critic` for a rule that learns from rewards. Raises `ValueError` where
+    the rule refuses the network.
 
         print(tg.inspect.audit(net, tg.rules.eprop()))
     """
     rule.check(network)
-    loss = mean_squared_error()
-    offline = isinstance(rule.influence, Graph)
-    plan: AbstractPlan = Backprop(rule, loss) if offline else Step(rule, loss)
+    plan = every_step(rule)
     shapes = jax.eval_shape(lambda key: _start(plan, network, key), jax.random.key(0))
-    circuit, stream, _ = shapes
-    weights = _words(circuit)
-    synapses = sum(_synapses(stage) for stage in circuit.stages)
-    memory = Memory(
-        weights=weights,
-        state=_words(stream.state),
-        traces=_words(stream.memory),
-        signal=_words(stream.signal),
-        kept_per_step=_kept(network, shapes) if offline else 0,
-    )
-    carried = memory.state + memory.rule + memory.kept_per_step
+    memory = _memory(network, plan, shapes)
+    found = locate(probe(network), rule) if rule.online else Located({}, [])
+    once = memory.state + memory.rule + memory.optimiser + memory.kept_per_step
     return Audit(
         rule=rule.name,
         neurons=sum(part.input.outputs for part in (*network.layers, network.readout)),
-        synapses=synapses,
+        synapses=sum(_synapses(stage) for stage in shapes[0].stages),
         memory=memory,
-        operations=_operations(network, plan, shapes),
-        reads=weights + carried,
-        writes=carried,
-        needs={} if offline else locality(probe(network), rule),
+        operations=_operations(network, plan, shapes, found),
+        reads=memory.weights + memory.feedback + once,
+        writes=once,
+        needs=found.needs,
     )
 
 
 def _start(plan: AbstractPlan, network: Network, key: PRNGKeyArray) -> tuple:
-    """Circuit, stream and feedback of one sample."""
+    """Circuit, stream and feedback of one sample, and what the rule's own optimiser keeps."""
     network = network.init(key)
     circuit = network.discretise()
-    return circuit, plan.rest(circuit, 1, key), plan.rule.signal.init(network, key)
+    around = plan.rule.around
+    kept = () if around is None else around(optax.identity()).init(_learned(network))
+    return circuit, plan.rest(circuit, 1, key), plan.rule.signal.init(network, key), kept
+
+
+def _learned(network: Network) -> Any:
+    return eqx.filter(network, network.learning())
+
+
+def _memory(network: Network, plan: AbstractPlan, shapes: tuple) -> Memory:
+    circuit, stream, feedback, optimiser = shapes
+    every = jax.tree.leaves(stream)
+    kept, window = 0, 0
+    if isinstance(plan, Backprop):
+        kept = _per_step(lambda data: _kept(plan, shapes, data), network)
+        window = plan.graph.window
+    return Memory(
+        weights=_words(circuit),
+        feedback=_words(feedback),
+        optimiser=_words(optimiser),
+        state=_words(stream.state),
+        traces=_words(stream.memory),
+        signal=_words(stream.signal),
+        flags=sum(a.size for a in every) - _words(every),
+        kept_per_step=kept,
+        window=window,
+    )
 
 
 def _words(tree: Any) -> int:
-    """Numbers in a tree, random keys left out."""
+    """Numbers in a tree; truth values and random keys are none."""
     return sum(a.size for a in jax.tree.leaves(tree) if jnp.issubdtype(a.dtype, jnp.number))
 
 
@@ -166,40 +193,56 @@ def _data(network: Network, steps: int) -> Data:
     return Data(shape(inputs), shape(outputs), shape(), None)
 
 
-def _kept(network: Network, shapes: tuple) -> int:
-    """Words that reverse mode stores for its way back, for each step of a block."""
-    circuit, stream, _ = shapes
-
-    def outputs(circuit: Circuit, state: Any, xs: Any) -> Any:
-        def body(state: Any, x: Any) -> Any:
-            after = circuit.step(state, x, circuit.stages[0].feedforward(x)).after
-            return after, after[-1].z
-
-        return jax.lax.scan(body, state, xs)[1]
-
-    def stored(steps: int) -> int:
-        xs = _data(network, steps).xs
-        return _words(jax.eval_shape(lambda *a: jax.vjp(outputs, *a)[1], circuit, stream.state, xs))
-
-    return (stored(12) - stored(4)) // 8
+def _per_step(count: Callable[[Data], int], network: Network) -> int:
+    """By how much a count grows with every step of a block."""
+    return (count(_data(network, 12)) - count(_data(network, 4))) // 8
 
 
-def _operations(network: Network, plan: AbstractPlan, shapes: tuple) -> Operations:
-    circuit, stream, feedback = shapes
-    data = _data(network, 1)
+def _kept(plan: Backprop, shapes: tuple, data: Data) -> int:
+    """Words that reverse mode stores for its way back."""
+
+    def pulled(circuit: Circuit, state: Any, data: Data) -> Any:
+        return jax.vjp(lambda c: plan.objective(c, state, data)[0], circuit)[1]
+
+    return _words(jax.eval_shape(pulled, shapes[0], shapes[1].state, data))
+
+
+def _operations(network: Network, plan: AbstractPlan, shapes: tuple, found: Located) -> Operations:
+    circuit, stream, feedback, _ = shapes
+    one = _data(network, 1)
 
     def forward(circuit: Circuit, state: Any, x: Any) -> Any:
         return circuit.step(state, x, circuit.stages[0].feedforward(x)).after
 
-    x = jax.ShapeDtypeStruct(data.xs.shape[1:], data.xs.dtype)
+    def learn(circuit: Circuit, feedback: Any, stream: Stream, data: Data) -> Any:
+        outcome = plan.block(circuit, feedback, stream, data)
+        return plan.rule.signal.learn(circuit, feedback, outcome.gradient, outcome.stream.signal)
+
+    def whole(data: Data) -> int:
+        return count_operations(learn, circuit, feedback, stream, data)
+
+    x = jax.ShapeDtypeStruct(one.xs.shape[1:], one.xs.dtype)
     alone = count_operations(forward, circuit, stream.state, x)
-    whole = count_operations(
-        lambda c, s, f, d: plan.block(c, f, s, d).gradient, circuit, stream, feedback, data
-    )
+    every = _per_step(whole, network) if isinstance(plan, Backprop) else whole(one)
+    learning = every - alone + _around(network, plan.rule, shapes)
     first = network.layers[0]
     fan_out = first.input.outputs * len(first.neuron.feedforward_ports)
-    moved = started(network, plan.rule) if plan.rule.online else 0
-    return Operations(alone, whole - alone, fan_out, moved)
+    moved = found.on(_sizes(carried(stream, plan.rule.signal, feedback))) if found.moved else 0
+    return Operations(alone, learning, fan_out, moved)
+
+
+def _around(network: Network, rule: Rule, shapes: tuple) -> int:
+    """Operations that a rule puts around the optimiser, an update."""
+    if rule.around is None:
+        return 0
+    drawn = jax.eval_shape(lambda key: _learned(network.init(key)), jax.random.key(0))
+    return count_operations(rule.around(optax.identity()).update, drawn, shapes[3], drawn)
+
+
+def _sizes(tree: Any) -> list[tuple[int, ...]]:
+    """Shapes of the arrays of numbers that a rule carries."""
+    leaves = jax.tree.leaves(tree)
+    return [a.shape for a in leaves if jnp.issubdtype(a.dtype, jnp.inexact)]
 
 
 def _cost(seen: Audit) -> Table:
@@ -214,7 +257,10 @@ def _cost(seen: Audit) -> Table:
 
     row("words carried", memory.state, memory.rule)
     if memory.kept_per_step:
-        row("words kept for every step of a block", 0, memory.kept_per_step)
+        window = "a block" if memory.window is None else f"a window of {memory.window}"
+        row(f"words kept for every step of {window}", 0, memory.kept_per_step)
+    if shared := memory.feedback + memory.optimiser:
+        row("words shared by samples", 0, shared)
     row("operations, dense", operations.forward, operations.learning)
     row(
         "operations of one input spike", operations.forward_per_spike, operations.learning_per_spike

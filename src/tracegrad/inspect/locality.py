@@ -1,28 +1,27 @@
 """Locality: whom a rule's weight changes need, found by perturbing one quantity at a time."""
 
+from math import prod
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool
+from jaxtyping import Bool
 
-from tracegrad.inspect.probe import probe
-from tracegrad.learn.filter import OUTPUT
-from tracegrad.learn.influence import AbstractInfluence
-from tracegrad.learn.local import local
-from tracegrad.learn.loss import mean_squared_error
-from tracegrad.learn.plans.step import Step, meet
+from tracegrad.inspect.perturb import Seen, every_step, look, random_step
 from tracegrad.learn.rule import Rule
-from tracegrad.learn.signal import Heard
-from tracegrad.model.network import Circuit, Moment, Network
+from tracegrad.model.network import Circuit, Network
 from tracegrad.model.neuron import CURRENT
 
+# A step runs a few times only: compiling it costs far more.
+QUICK: dict[str, Any] = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
+_DRAWS = 3  # random steps; a need that is seen at one of them is one
 _WARM = 3  # steps after which every number of the memory that can differ from zero does
 _ONLY = f".{CURRENT}"
-_MOVED = 1e-6  # relative to the largest change of the same quantity
 
 
 class Needs(NamedTuple):
@@ -30,7 +29,8 @@ class Needs(NamedTuple):
 
     `presynaptic`: its own line's activity; `postsynaptic`: its own neuron's state; `layer`: other
     neurons of its layer or other lines of its input; `beyond`: states of other layers; `broadcast`:
-    the error or the target; `transport`: weights that belong to other synapses.
+    the error, the target or the readout's output, of which both are made; `transport`: weights that
+    belong to other synapses.
     """
 
     presynaptic: bool
@@ -46,86 +46,82 @@ class Needs(NamedTuple):
         return not (self.layer or self.beyond or self.transport)
 
 
-class _Seen(NamedTuple):
-    """All that a rule may look at in one step."""
+class Located(NamedTuple):
+    """Needs by kind of parameter, and which numbers of the memory one more input spike moves.
 
-    moment: Moment
-    memory: Any  # the influence's and the signal's
-    error: Array
-    target: Array
-    circuit: Circuit
+    `moved` has a mask for every array of what `carried` returns, on the small network.
+    """
+
+    needs: dict[str, Needs]
+    moved: list[Bool[np.ndarray, "..."]]
+
+    def on(self, sizes: list[tuple[int, ...]]) -> int:
+        """How many numbers that is where the arrays have other sizes.
+
+        An axis along which all of the small array moves does so at any size, and where fewer move
+        than all that lie on such axes, they are a diagonal.
+        """
+        return sum(map(_scaled, self.moved, sizes))
 
 
 def locality(network: Network, rule: Rule) -> dict[str, Needs]:
     """What the change of every kind of parameter needs; for small networks, O(size^3).
 
     One step of the rule is run again and again with one number changed at a time (an input, a
-    neuron's state, a number of the rule's memory, the error, a weight), on random values, and what
-    moves is recorded. A number of the memory that moves hands its own needs on, until nothing new
-    is found; so a need of any past step is seen. The network's own dynamics are not followed: what
-    a neuron's state needs, it needs without learning too.
+    neuron's state, a number of the rule's memory or of feedback that learns, the error, a weight),
+    on random values, and what moves is recorded. A number of the memory that moves hands its own
+    needs on, until nothing new is found; so a need of any past step is seen. The network's own
+    dynamics are not followed: what a neuron's state needs, it needs without learning too; only a
+    rule that keeps past steps and runs through them again needs all that it runs through. Rules
+    that keep the graph of a block have no step and are refused with `ValueError`.
     """
-    assert isinstance(rule.influence, AbstractInfluence)
-    plan = Step(rule, mean_squared_error())
-    network = network.init(jax.random.key(0))
-    base, fixed = _random_step(plan, network)
-    feedback = rule.signal.init(network, jax.random.key(3))
-    learn = jax.jit(lambda seen: _learn(plan, feedback, seen, fixed))
-    for _ in range(_WARM):
-        base = base._replace(memory=learn(base)[0])
-    flat, restore = ravel_pytree(base)
-
-    def step(flat: Array) -> tuple[Array, Array]:
-        memory, gradient = learn(restore(flat))
-        return ravel_pytree(memory)[0], ravel_pytree(gradient)[0]
-
-    kicks = jnp.diag(0.3 + 0.5 * jax.random.uniform(jax.random.key(4), flat.shape))
-    still = jax.jit(step)(flat)
-    moved = jax.jit(jax.vmap(lambda kick: step(flat + kick)))(kicks)
-    memory, gradient = (_moves(a, b) for a, b in zip(still, moved, strict=True))
-    places = restore(jnp.arange(flat.size, dtype=flat.dtype))
-    where = _numbers(places.memory)
-    used = np.asarray(flat)[where] != 0.0  # the others are zero for ever
-    return _classify(places, _close(memory[used], gradient, where[used]))
+    return locate(network, rule).needs
 
 
-def started(network: Network, rule: Rule) -> int:
-    """Numbers of the rule's memory that one more spike on an input line moves in the same step.
+def locate(network: Network, rule: Rule) -> Located:
+    """As `locality`, and what an input spike moves."""
+    if not rule.online:
+        raise ValueError(
+            f"{rule.name} learns from whole blocks and has no step to look at. Choose an online "
+            "rule."
+        )
+    plan = every_step(rule)
+    start = jax.jit(lambda key: random_step(plan, network, key), compiler_options=QUICK)
+    kick = jax.jit(lambda *given: look(plan, *given), compiler_options=QUICK)
+    tables, at = [], None
+    for draw in range(_DRAWS):
+        seen, feedback, memory = start(jax.random.key(draw))
+        moved: list[Any] = []
+        for _ in range(_WARM):
+            numbers, fixed = eqx.partition(memory, eqx.is_inexact_array)
+            at = seen._replace(memory=numbers)
+            memory, *moved = kick(at, fixed, feedback)
+        assert at is not None
+        tables.append(_Table.of(at, *map(np.asarray, moved)))
+    assert at is not None
+    places = _places(at)
+    shapes = [a.shape for a in jax.tree.leaves(places.memory)]
+    ends = np.cumsum([prod(shape) for shape in shapes])[:-1]
+    spike = np.any([table.spike for table in tables], axis=0)
+    masks = [m.reshape(s) for m, s in zip(np.split(spike, ends), shapes, strict=True)]
+    return Located(_classify(places, np.any([table.needed for table in tables], axis=0)), masks)
 
-    Counted on two small copies of the network and scaled by the size of the first layer: a power of
-    it that the two determine (0 for a presynaptic trace, 1 for a trace per synapse).
-    """
-    few, many = (_started(probe(network, size), rule) for size in (2, 4))
-    power = round(np.log2(many / few))
-    return round(few * (network.layers[0].input.outputs / 2) ** power)
 
-
-def _started(network: Network, rule: Rule) -> int:
-    assert isinstance(rule.influence, AbstractInfluence)
-    plan = Step(rule, mean_squared_error())
-    network = network.init(jax.random.key(0))
-    seen, fixed = _random_step(plan, network)
-    feedback = rule.signal.init(network, jax.random.key(3))
-    below = seen.moment.incoming[0]
-
-    def memory(x: Array) -> Any:
-        moment = seen.moment._replace(incoming=(x, *seen.moment.incoming[1:]))
-        return _learn(plan, feedback, seen._replace(moment=moment), fixed)[0]
-
-    one = jnp.zeros_like(below).at[0, 0].set(1.0)
-    moved = jax.jit(lambda x: jax.jvp(memory, (x,), (one,))[1])(below)
-    return sum(int(jnp.count_nonzero(a)) for a in jax.tree.leaves(moved))
+def _scaled(mask: Bool[np.ndarray, "..."], sizes: tuple[int, ...]) -> int:
+    """How many entries of an array of `sizes` move as those of the small one do."""
+    count = int(mask.sum())
+    if not count:
+        return 0
+    hit = [len(set(axis)) for axis in np.nonzero(mask)]
+    whole = [n if h == small else h for n, h, small in zip(sizes, hit, mask.shape, strict=True)]
+    diagonal = prod(hit) // count  # the size of the axis that runs along with another
+    shared = next((n for n, h in zip(whole, hit, strict=True) if h == diagonal > 1), 1)
+    return prod(whole) // shared
 
 
 def _numbers(places: Any) -> np.ndarray:
     """Where a part of what the rule looks at lies among the perturbed numbers."""
-    return np.asarray(ravel_pytree(places)[0], int)
-
-
-def _moves(still: Array, moved: Array) -> Bool[np.ndarray, "outputs inputs"]:
-    change = np.abs(np.asarray(moved - still[None])).T
-    largest = change.max(initial=0.0)
-    return change > _MOVED * max(largest, 1e-30)
+    return np.concatenate([np.zeros(0, int), *map(np.ravel, jax.tree.leaves(places))])
 
 
 def _close(memory: np.ndarray, gradient: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -137,42 +133,30 @@ def _close(memory: np.ndarray, gradient: np.ndarray, where: np.ndarray) -> np.nd
         memory = wider
 
 
-def _random_step(plan: Step, network: Network) -> tuple[_Seen, Any]:
-    """A step with every input, state and error away from zero; random keys stay apart."""
-    circuit = network.discretise()
-    keys = iter(jax.random.split(jax.random.key(1), 7))
+class _Table(NamedTuple):
+    """Of one random step: what every parameter needs, and what a spike on the first line moves."""
 
-    def noise(tree: Any) -> Any:
-        flat, restore = ravel_pytree(tree)
-        return restore(0.5 + jax.random.uniform(next(keys), flat.shape, flat.dtype))
+    needed: Bool[np.ndarray, "parameters numbers"]
+    spike: Bool[np.ndarray, " memory"]
 
-    stream = plan.rest(circuit, 1, next(keys))
-    x = jnp.zeros((1, circuit.stages[0].lines), circuit.stages[0].dtype)
-    moment = noise(circuit.step(stream.state, x, circuit.stages[0].feedforward(x)))
-    memory, fixed = eqx.partition((stream.memory, stream.signal), eqx.is_inexact_array)
-    error = noise(moment.after[-1].z)
-    return _Seen(moment, memory, error, noise(error), circuit), fixed
+    @staticmethod
+    def of(at: Seen, memory: Bool[np.ndarray, "_ _"], gradient: Bool[np.ndarray, "_ _"]) -> Any:
+        """From what moves with every number (second axis) within the step."""
+        places = _places(at)
+        where, line = _numbers(places.memory), int(places.moment.incoming[0][0, 0])
+        used = np.asarray(ravel_pytree(at.memory)[0]) != 0.0  # the others are zero for ever
+        return _Table(_close(memory[used], gradient, where[used]), memory[:, line])
 
 
-def _learn(plan: Step, feedback: Any, seen: _Seen, fixed: Any) -> tuple[Any, Circuit]:
-    """The rule's memory after the step, and what the step adds to the gradient."""
-    rule = plan.rule
-    assert isinstance(rule.influence, AbstractInfluence)
-    circuit = rule.influence.prepare(seen.circuit)
-    moment = seen.moment
-    locals_ = tuple(map(local, circuit.stages, moment.before, moment.current))
-    before, remembered = eqx.combine(seen.memory, fixed)
-    memory = rule.influence.push(circuit, plan.taps(circuit), before, moment, locals_)
-    gains, one = tuple(here.gain for here in locals_), jnp.ones(1, seen.error.dtype)
-    plain = Heard(moment, gains, seen.error, seen.target, one, plan.loss)
-    heard = rule.hear(circuit, plain)
-    signals, remembered = rule.signal(circuit, feedback, heard, remembered)
-    asked = meet(rule, circuit, signals)
-    gradient = rule.influence.pull(circuit, memory, (*asked, {OUTPUT: seen.error}))
-    return eqx.filter((memory, remembered), eqx.is_inexact_array), gradient
+def _places(seen: Seen) -> Seen:
+    """Where every number lies among all that are perturbed."""
+    leaves, structure = jax.tree.flatten(seen)
+    ends = np.cumsum([0, *(leaf.size for leaf in leaves)])
+    places = [np.arange(e, e + a.size).reshape(a.shape) for e, a in zip(ends, leaves, strict=False)]
+    return jax.tree.unflatten(structure, places)
 
 
-def _classify(places: _Seen, needed: np.ndarray) -> dict[str, Needs]:
+def _classify(places: Seen, needed: np.ndarray) -> dict[str, Needs]:
     """Read the needs of each kind of parameter off the table of moves."""
     row = 0
     found: dict[str, Needs] = {}
@@ -187,13 +171,13 @@ def _classify(places: _Seen, needed: np.ndarray) -> dict[str, Needs]:
     return found
 
 
-def _of(places: _Seen, index: int, kind: str, rows: np.ndarray) -> Needs:
+def _of(places: Seen, index: int, kind: str, rows: np.ndarray) -> Needs:
     """Needs of all entries of one array of one stage."""
     parts = [_of_one(places, index, kind, at, rows[at]) for at in np.ndindex(rows.shape[:-1])]
     return Needs(*(any(values) for values in zip(*parts, strict=True)))
 
 
-def _of_one(places: _Seen, index: int, kind: str, at: tuple, row: np.ndarray) -> Needs:
+def _of_one(places: Seen, index: int, kind: str, at: tuple, row: np.ndarray) -> Needs:
     """Needs of one parameter: entry `at` of `kind` of stage `index`."""
     neuron = at[0]
     moment = places.moment
@@ -211,20 +195,21 @@ def _of_one(places: _Seen, index: int, kind: str, at: tuple, row: np.ndarray) ->
     sources = set(_numbers((own_states, moment.incoming[index])))
     allowed = set(_numbers(pick(own_states, neuron)))
     allowed |= set(_numbers(lines[:, at[1]])) if len(at) > 1 else set()
-    others = row[sorted(sources - allowed)].any()
+    told = set(_numbers((places.error, places.target, moment.after[-1].z)))
+    others = row[sorted(sources - allowed - told)].any()
     rest = [
         (moment.before[k], moment.current[k], moment.after[k])
         for k in range(len(moment.before))
         if k != index
     ]
-    beyond = hit(rest) if rest else False
+    elsewhere = set(_numbers((rest, moment.incoming[:index]))) - told
     weights = _foreign(places.circuit, index, neuron)
     return Needs(
         presynaptic=bool(pre),
         postsynaptic=post,
         layer=bool(others),
-        beyond=beyond,
-        broadcast=hit((places.error, places.target)),
+        beyond=bool(row[sorted(elsewhere)].any()),
+        broadcast=bool(row[sorted(told)].any()),
         transport=bool(row[weights].any()),
     )
 

@@ -33,18 +33,22 @@ class Backprop(AbstractPlan):
 
     def outcome(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
         """See `AbstractPlan`."""
+        gradient, (state, outputs, loss) = eqx.filter_grad(self.objective, has_aux=True)(
+            circuit, stream.state, data
+        )
+        steps = jnp.maximum(jnp.sum(count_steps(data)), 1.0)
+        rates = tuple(jnp.sum(_count(z, data), axis=0) / steps for z in outputs[:-1])
+        return Outcome(gradient, stream._replace(state=state), loss, outputs[-1], rates)
+
+    def objective(
+        self, circuit: Circuit, state: State, data: Data
+    ) -> tuple[Float[Array, ""], tuple[State, tuple, Array]]:
+        """What is differentiated; with it the state at the end, all outputs, and the loss alone."""
         steps = count_steps(data)
-
-        def objective(circuit: Circuit) -> tuple[Array, tuple[State, tuple, Array]]:
-            state, outputs = _simulate(circuit, stream.state, data, self.graph)
-            loss = jnp.mean(sequence_loss(self.loss, outputs[-1], data.ys, data.weight))
-            counts = tuple(_count(z, data) for z in outputs[:-1])
-            penalty = sum(self.loss.rate.loss(count, steps) for count in counts)
-            return loss + penalty, (state, (outputs[-1], counts), loss)
-
-        gradient, (state, (ys, counts), loss) = eqx.filter_grad(objective, has_aux=True)(circuit)
-        rates = tuple(jnp.sum(c, axis=0) / jnp.maximum(jnp.sum(steps), 1.0) for c in counts)
-        return Outcome(gradient, stream._replace(state=state), loss, ys, rates)
+        state, outputs = _simulate(circuit, state, data, self.graph)
+        loss = jnp.mean(sequence_loss(self.loss, outputs[-1], data.ys, data.weight))
+        penalty = sum(self.loss.rate.loss(_count(z, data), steps) for z in outputs[:-1])
+        return loss + penalty, (state, outputs, loss)
 
 
 def _count(z: Float[Array, "time batch n"], data: Data) -> Float[Array, "batch n"]:

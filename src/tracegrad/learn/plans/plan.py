@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
-from tracegrad.model.network import Circuit, State, hold
+from tracegrad.model.network import Circuit, Moment, State, hold
 from tracegrad.model.neuron import CURRENT
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import StageState
@@ -37,6 +37,16 @@ class Stream(NamedTuple):
     memory: Any
     signal: Any
     target: StageState | None = None
+
+
+class Judged(NamedTuple):
+    r"""One step that happened, and the verdict on it: `error` is $\partial L^t/\partial y$."""
+
+    moment: Moment
+    error: Float[Array, "batch o"]
+    target: Num[Array, "batch *o"]
+    weight: Float[Array, " batch"]
+    valid: Bool[Array, " batch"] | None = None
 
 
 class Outcome(NamedTuple):

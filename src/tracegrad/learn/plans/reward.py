@@ -9,11 +9,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from tracegrad.learn.filter import OUTPUT
 from tracegrad.learn.influence import Cotangents
 from tracegrad.learn.influences.rewarded import Rewarded
-from tracegrad.learn.local import Local, local
+from tracegrad.learn.local import local
 from tracegrad.learn.loss import loss_and_error
-from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
+from tracegrad.learn.plans.plan import AbstractPlan, Data, Judged, Outcome, Stream, count_steps
 from tracegrad.learn.signal import Feedback, Heard
-from tracegrad.model.network import Circuit, Moment, hold
+from tracegrad.model.network import Circuit, hold
 
 
 class Waiting(NamedTuple):
@@ -84,29 +84,14 @@ class Reward(AbstractPlan):
         self, circuit: Circuit, feedback: Feedback, progress: Progress, now: tuple
     ) -> tuple[Progress, Array]:
         x, first, target, weight, valid = now
-        old, gamma = progress.stream, self.influence.discount
+        old = progress.stream
         moment = circuit.step(old.state, x, first)
-        locals_ = tuple(map(local, circuit.stages, moment.before, moment.current))
-        taps = self.rule.filter.taps(circuit)
-        traces = self.influence.push(circuit, taps, old.memory.traces, moment, locals_)
-        acts = (weight > 0).astype(x.dtype)
-        value = acts * moment.after[-1].z[:, -1]
-        surprise = old.memory.acted * (old.memory.reward + gamma * value - old.memory.value)
-        surprise = hold(valid, surprise, jnp.zeros_like(surprise))
-        gradient = jax.tree.map(
-            lambda g, f: g + jnp.tensordot(surprise, f, axes=1),
-            progress.gradient,
-            old.memory.eligible,
-        )
-        heard = self._heard(circuit, moment, locals_, target, weight)
-        signals: Any
-        signals, remembered = self.rule.signal(circuit, feedback, heard, old.signal)
-        product = self._product(circuit, traces, signals, (moment, target, weight))
-        eligible = jax.tree.map(
-            lambda f, p: gamma * _over(acts, f) * f + p, old.memory.eligible, product
-        )
-        memory = Waiting(traces, eligible, acts * target[:, -1], value, acts)
-        stream = Stream(*hold(valid, (moment.after, memory, remembered), old[:3]))
+        error = loss_and_error(self.loss, moment.after[-1].z, target, weight)[1]
+        judged = Judged(moment, error, target, weight, valid)
+        surprise = self._surprise(old.memory, judged)
+        pulled, memory, remembered = self.learn(circuit, feedback, (old.memory, old.signal), judged)
+        gradient = jax.tree.map(jnp.add, progress.gradient, pulled)
+        stream = Stream(hold(valid, moment.after, old.state), memory, remembered)
         counts = tuple(
             count + hold(valid, after.z, jnp.zeros_like(after.z))
             for count, after in zip(progress.counts, moment.after[:-1], strict=True)
@@ -114,24 +99,39 @@ class Reward(AbstractPlan):
         loss = progress.loss + 0.5 * jnp.mean(surprise**2)
         return Progress(stream, gradient, loss, counts), stream.state[-1].z
 
-    def _heard(
-        self,
-        circuit: Circuit,
-        moment: Moment,
-        locals_: tuple[Local, ...],
-        target: Array,
-        weight: Array,
-    ) -> Heard:
-        error = loss_and_error(self.loss, moment.after[-1].z, target, weight)[1]
+    def learn(
+        self, circuit: Circuit, feedback: Feedback, old: tuple[Waiting, Any], judged: Judged
+    ) -> tuple[Circuit, Waiting, Any]:
+        """The gradient at one step that happened, and what waits for the next, as in `Step`."""
+        moment, error, target, weight, valid = judged
+        waiting, gamma = old[0], self.influence.discount
+        locals_ = tuple(map(local, circuit.stages, moment.before, moment.current))
+        taps = self.rule.filter.taps(circuit)
+        traces = self.influence.push(circuit, taps, waiting.traces, moment, locals_)
+        surprise = self._surprise(waiting, judged)
+        gradient = jax.tree.map(lambda f: jnp.tensordot(surprise, f, axes=1), waiting.eligible)
         gains = tuple(here.gain for here in locals_)
-        return self.rule.hear(circuit, Heard(moment, gains, error, target, weight, self.loss))
+        heard = self.rule.hear(circuit, Heard(moment, gains, error, target, weight, self.loss))
+        signals: Any
+        signals, remembered = self.rule.signal(circuit, feedback, heard, old[1])
+        product = self._product(circuit, traces, signals, error)
+        acts = _acts(judged)
+        eligible = jax.tree.map(
+            lambda f, p: gamma * _over(acts, f) * f + p, waiting.eligible, product
+        )
+        now = Waiting(traces, eligible, acts * target[:, -1], _value(judged), acts)
+        return gradient, *hold(valid, (now, remembered), old)
+
+    def _surprise(self, waiting: Waiting, judged: Judged) -> Float[Array, " batch"]:
+        """The TD error of the step before, zero at padding."""
+        gamma = self.influence.discount
+        surprise = waiting.acted * (waiting.reward + gamma * _value(judged) - waiting.value)
+        return hold(judged.valid, surprise, jnp.zeros_like(surprise))
 
     def _product(
-        self, circuit: Circuit, traces: Any, signals: tuple[Array, ...], judged: tuple
+        self, circuit: Circuit, traces: Any, signals: tuple[Array, ...], error: Array
     ) -> Circuit:
         """Signal times trace of every sample apart, the readout's with its own error."""
-        moment, target, weight = judged
-        error = loss_and_error(self.loss, moment.after[-1].z, target, weight)[1]
         meets = self.rule.filter.meets(circuit)
         cotangents: Cotangents = (*({meets: signal} for signal in signals), {OUTPUT: error})
 
@@ -140,6 +140,16 @@ class Reward(AbstractPlan):
             return self.influence.pull(circuit, *alone)
 
         return jax.vmap(one)(traces, cotangents)
+
+
+def _acts(judged: Judged) -> Float[Array, " batch"]:
+    """1 where the step belongs to an episode, 0 where it closes one."""
+    return (judged.weight > 0).astype(judged.error.dtype)
+
+
+def _value(judged: Judged) -> Float[Array, " batch"]:
+    """The critic's value of the step."""
+    return _acts(judged) * judged.moment.after[-1].z[:, -1]
 
 
 def _over(values: Float[Array, " batch"], like: Array) -> Array:

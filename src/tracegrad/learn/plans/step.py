@@ -10,7 +10,7 @@ from tracegrad.learn.filter import OUTPUT, RATE, Tap, Taps
 from tracegrad.learn.influence import AbstractInfluence, Cotangents
 from tracegrad.learn.local import local
 from tracegrad.learn.loss import loss_and_error
-from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
+from tracegrad.learn.plans.plan import AbstractPlan, Data, Judged, Outcome, Stream, count_steps
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback, Heard, Signals
 from tracegrad.model.network import Circuit, hold
@@ -80,27 +80,37 @@ class Step(AbstractPlan):
         x, first, target, weight, valid = now
         old = progress.stream
         moment = circuit.step(old.state, x, first)
-        locals_ = tuple(map(local, circuit.stages, moment.before, moment.current))
-        memory = self.influence.push(circuit, self.taps(circuit), old.memory, moment, locals_)
-        memory, state = hold(valid, (memory, moment.after), (old.memory, old.state))
+        state = hold(valid, moment.after, old.state)
         loss, error = loss_and_error(self.loss, state[-1].z, target, weight)
-        gains = tuple(here.gain for here in locals_)
-        heard = self.rule.hear(circuit, Heard(moment, gains, error, target, weight, self.loss))
-        signals, remembered = self.rule.signal(circuit, feedback, heard, old.signal)
-        # A signal may predict, and padding has no error that would silence it.
-        signals = hold(valid, signals, jax.tree.map(jnp.zeros_like, signals))
-        stream = Stream(state, memory, hold(valid, remembered, old.signal))
-        cotangents: Cotangents = (
-            *meet(self.rule, circuit, signals),
-            {OUTPUT: error},
-        )
-        pulled = self.influence.pull(circuit, memory, cotangents)
+        judged = Judged(moment, error, target, weight, valid)
+        pulled, memory, remembered = self.learn(circuit, feedback, (old.memory, old.signal), judged)
         counts = tuple(
             count + hold(valid, after.z, jnp.zeros_like(after.z))
             for count, after in zip(progress.counts, moment.after[:-1], strict=True)
         )
         gradient = jax.tree.map(jnp.add, progress.gradient, pulled)
+        stream = Stream(state, memory, remembered)
         return Progress(stream, gradient, progress.loss + loss, counts), state[-1].z
+
+    def learn(
+        self, circuit: Circuit, feedback: Feedback, old: tuple[Any, Any], judged: Judged
+    ) -> tuple[Circuit, Any, Any]:
+        """The gradient of one step that happened, and what influence and signal remember of it.
+
+        `old` is what they remembered before; the circuit is as the influence prepared it.
+        """
+        moment, error, target, weight, valid = judged
+        locals_ = tuple(map(local, circuit.stages, moment.before, moment.current))
+        pushed = self.influence.push(circuit, self.taps(circuit), old[0], moment, locals_)
+        memory = hold(valid, pushed, old[0])
+        gains = tuple(here.gain for here in locals_)
+        heard = self.rule.hear(circuit, Heard(moment, gains, error, target, weight, self.loss))
+        signals, remembered = self.rule.signal(circuit, feedback, heard, old[1])
+        # A signal may predict, and padding has no error that would silence it.
+        signals = hold(valid, signals, jax.tree.map(jnp.zeros_like, signals))
+        cotangents: Cotangents = (*meet(self.rule, circuit, signals), {OUTPUT: error})
+        pulled = self.influence.pull(circuit, memory, cotangents)
+        return pulled, memory, hold(valid, remembered, old[1])
 
 
 def meet(rule: Rule, circuit: Circuit, signals: Signals) -> list[dict[str, Array]]:

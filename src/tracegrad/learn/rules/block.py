@@ -16,11 +16,12 @@ def block(groups: int | Sequence[Sequence[int]] = 1, filter: AbstractFilter | No
     one neuron are `block_diagonal()`, one group of all units is `rtrl()`, groups by layer are
     `ostl(filter=Kappa())`.
 
-    Keeps every path that stays in the group of its weight, through time and through layers, and the
-    paths of this step from the unit at which it leaves. Drops paths that leave a group and go on
-    in time, but for the readout's leak, which the filter (kappa unless given) stands for. The whole
-    influence matrix is allocated: memory O(batch n k p), time O(batch n^2 k p) a step; a device
-    needs g entries of it a weight, for groups of g. Source: Zenke & Neftci 2021, between its ends.
+    For the readout's leak stands the filter (kappa unless given). The whole influence matrix is
+    allocated: memory O(batch n k p), time O(batch n^2 k p) a step; a device needs g entries of it a
+    weight, for groups of g. Source: Zenke & Neftci 2021, between its ends.
+
+    Keeps: paths inside the group of a weight, and paths of this step out of it.
+    Drops: paths that leave the group and go on in time.
     """
     pattern: AbstractPattern
     if isinstance(groups, int):

@@ -11,10 +11,11 @@ def block_diagonal(
 ) -> Rule:
     r"""RTRL with H replaced by its block diagonal, one block per neuron (strict).
 
-    Keeps a neuron's own states, its reset path and its self-weight $V_{jj}$; drops the paths
-    through other neurons of the layer ($V_{jk}$, $k\ne j$) and the memory of layers above. Signal
-    symmetric and filter kappa unless given. Memory O(batch k p), time O(batch k^2 p) a step.
+    Signal symmetric and filter kappa unless given. Memory O(batch k p), time O(batch k^2 p) a step.
     Exact for one layer without recurrence. Source: Zenke & Neftci 2021.
+
+    Keeps: a neuron's own states, its reset path and its self-weight $V_{jj}$.
+    Drops: paths through other neurons ($V_{jk}$, $k\ne j$); the memory of layers above.
     """
     return Rule(
         "block_diagonal",

@@ -11,8 +11,11 @@ def bptt() -> Rule:
 
     $\lambda^t=\partial L^t/\partial h^t+\lambda^{t+1}H^{t+1},\quad dL/dw=\sum_t\lambda^tF^t$   (1)
 
-    Keeps everything, drops nothing. Memory O(batch T k n), time O(batch p) a step. Offline: it
-    updates once per sequence. Source: Werbos 1990.
+    Memory O(batch T k n), time O(batch p) a step. Offline: it updates once per sequence. Source:
+    Werbos 1990.
+
+    Keeps: every path of a whole sequence.
+    Drops: nothing.
     """
     return Rule(
         "bptt",

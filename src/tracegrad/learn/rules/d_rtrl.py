@@ -13,6 +13,9 @@ def d_rtrl(filter: AbstractFilter | None = None, signal: AbstractSignal | None =
     differentiating, self-weight included, so it is not SnAp-1. No filter unless given. Memory
     O(batch k p), time O(batch k^2 p) a step. Exact for one layer without recurrence under a
     memoryless readout. Equals OSTL without H. Source: Wang et al. 2024 (BrainScale).
+
+    Keeps: a neuron's own states and its reset path.
+    Drops: recurrent weights, self-weight included; what layers above and the readout remember.
     """
     return Rule(
         "d_rtrl",

@@ -10,12 +10,14 @@ def decolle(amplitude: float = 1.0) -> Rule:
     r"""DECOLLE: $\Delta W^l_{ij}=-\eta\,(G^{l\top}\delta^l)_i\,\sigma'(U_i^l)\,P_j^l$.
 
     $\delta^l$ is the error of the fixed random readout $r^l=G^lz^l+g^l$ of this layer; $P$ the
-    presynaptic activity through the neuron's linear filters. Drops the reset path, all recurrence,
-    and every path through another layer; no filter, for the local readouts have no memory. The
-    network's own readout learns from its own error. Memory O(batch k p), where the source needs
-    O(m) a layer because all its neurons share their filters; time O(batch (k^2 p + n o)) a step.
-    Exact for feed-forward layers with detached resets, each under its own local loss.
+    presynaptic activity through the neuron's linear filters. No filter, for the local readouts have
+    no memory. The network's own readout learns from its own error. Memory O(batch k p), where the
+    source needs O(m) a layer because all its neurons share their filters; time O(batch (k^2 p + n
+    o)) a step. Exact for feed-forward layers with detached resets, each under its own local loss.
     Source: Kaiser, Mostafa & Neftci 2020.
+
+    Keeps: a neuron's implicit memory.
+    Drops: the reset path; all recurrence; every path through another layer.
     """
     return Rule(
         "decolle",

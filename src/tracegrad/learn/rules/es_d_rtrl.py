@@ -12,9 +12,12 @@ def es_d_rtrl(decay: float = 0.9, signal: AbstractSignal | None = None) -> Rule:
     $\epsilon_x\leftarrow\alpha\epsilon_x+x,\quad
     \epsilon_f\leftarrow\alpha D\epsilon_f+(1-\alpha)D_f$, corrected by $1/(1-\alpha^t)$   (1)
 
-    Keeps what `d_rtrl` keeps, and of it the mean over a window of about $(1+\alpha)/(1-\alpha)$
-    steps. The readout's own weights are smoothed too. Memory O(batch (m + k n)), time
-    O(batch (p + k^2 n)) a step. `decay=0` is `sltt()`. Source: Wang et al. 2024 (BrainScale).
+    The mean is over about $(1+\alpha)/(1-\alpha)$ steps. The readout's own weights are smoothed
+    too. Memory O(batch (m + k n)), time O(batch (p + k^2 n)) a step. `decay=0` is `sltt()`. Source:
+    Wang et al. 2024 (BrainScale).
+
+    Keeps: of what `d_rtrl` keeps a smoothed mean for each end of a synapse.
+    Drops: what `d_rtrl` drops, and what tells a synapse from the product of its ends.
     """
     if not 0 <= decay < 1:
         raise ValueError(f"decay must be at least 0 and below 1, got {decay}. 0.9 is a start.")

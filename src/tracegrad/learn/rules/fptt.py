@@ -15,6 +15,9 @@ def fptt(alpha: float = 0.5) -> Rule:
     dropped; it belongs to the optimiser, which the rule wraps around the one given to the learner
     (see `learn.optimiser.Dynamic`). Meant for `update_every=1`. Memory of one step, and two copies
     of the weights; time O(batch p) a step. Source: Kag & Saligrama 2021.
+
+    Keeps: what a weight does within the step.
+    Drops: all memory, for which a pull towards the mean of past weights stands.
     """
     return Rule(
         "fptt",

@@ -11,11 +11,13 @@ def future_bptt(window: int = 10) -> Rule:
 
     $\sum_t\sum_{d=0}^{K-1}\frac{\partial L^t}{\partial h^t}H^t\cdots H^{t-d+1}F^{t-d}$   (1)
 
-    Keeps every path of at most K steps, whatever block it lies in, and drops the longer ones; so it
-    learns online, from a memory of K - 1 steps. Memory O(batch K (k n + m)), time O(batch K p) a
-    step. With K at least the length of the stream it equals `bptt()`.
-    Source: F-BPTT of Marschall, Cho & Savin 2020, which waits K steps and then applies the same sum
-    to the oldest step.
+    It learns online, from a memory of K - 1 steps. Memory O(batch K (k n + m)), time O(batch K
+    p) a step. With K at least the length of the stream it equals `bptt()`. Source: F-BPTT of
+    Marschall, Cho & Savin 2020, which waits K steps and then applies the same sum to the oldest
+    step.
+
+    Keeps: every path of at most K steps, whatever block it lies in.
+    Drops: longer paths.
     """
     return Rule(
         "future_bptt",

@@ -9,12 +9,14 @@ from tracegrad.learn.signal import ThroughReadout
 def kf_rtrl() -> Rule:
     r"""Unbiased RTRL with a Kronecker product for each layer: $\hat g=\sum_t(c^tB^t)\otimes A^t$.
 
-    Keeps every path, but only in the mean over two random signs a step; less noisy than `uoro`,
-    because the network's own Jacobian acts on B undisturbed. Published for one layer of rate units;
-    it holds wherever a layer's weights act through currents, so it serves any depth, neuron, port
-    and readout (leaky ones too: B reaches the readout). Memory O(batch n^2 k), time O(batch n p) a
-    step. Source: Mujika, Meier & Steger 2018 (the equations as public code has them; the paper's
-    own numbering not checked).
+    Less noisy than `uoro`, because the network's own Jacobian acts on B undisturbed. Published for
+    one layer of rate units; it holds wherever a layer's weights act through currents, so it serves
+    any depth, neuron, port and readout (leaky ones too: B reaches the readout). Memory O(batch n^2
+    k), time O(batch n p) a step. Source: Mujika, Meier & Steger 2018 (the equations as public code
+    has them; the paper's own numbering not checked).
+
+    Keeps: every path, in the mean over two random signs a step.
+    Drops: of a single draw all but one Kronecker product a layer.
     """
     return Rule(
         "kf_rtrl",

@@ -20,9 +20,11 @@ def ostl(
 
     `recurrence=True` keeps the whole of a layer's $H$ (memory O(batch n k p), time O(batch n^2 k p)
     a step); `recurrence=False` drops the recurrent weights, self-weight included, and is the
-    diagonal: O(batch k p), and O(batch k^2 p). Drops what the layers above remember, the readout's
-    leak included: with a memoryless readout, or with `filter=Kappa()`, one recurrent layer with
-    $H$ equals BPTT. Source: Bohnstingl et al. 2022.
+    diagonal: O(batch k p), and O(batch k^2 p). With a memoryless readout, or with `filter=Kappa()`,
+    one recurrent layer with $H$ equals BPTT. Source: Bohnstingl et al. 2022.
+
+    Keeps: a layer's own memory, its recurrent weights included.
+    Drops: what layers above and the readout remember.
     """
     kept = Masked(ByLayer()) if recurrence else Block(self_weight=False, reset=True)
     return Rule(

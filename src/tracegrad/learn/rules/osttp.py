@@ -10,11 +10,13 @@ def osttp() -> Rule:
     r"""OSTTP: $\Delta W^l=-\eta\sum_t(B^ly^{*t})_i\,e^{l,t}_{ij}$ with the traces of OSTL.
 
     $e=\frac{dz}{ds}\epsilon,\ \epsilon\leftarrow\mathrm{own}\,\epsilon+F$, without the term of the
-    recurrent weights ("without H"): keeps a neuron's own memory, its reset path included; drops all
-    explicit recurrence. The signal is the target itself through fixed random weights, so no layer
-    waits for another and no error is fed back. Memory O(batch k p), time O(batch k^2 p) a step.
-    No approximation of a gradient: the readout alone follows the loss.
-    Source: Ortner, Pes, Gentinetta, Frenkel & Pantazi 2023.
+    recurrent weights ("without H"). The signal is the target itself through fixed random weights,
+    so no layer waits for another and no error is fed back. Memory O(batch k p), time O(batch k^2 p)
+    a step. No approximation of a gradient: the readout alone follows the loss. Source: Ortner, Pes,
+    Gentinetta, Frenkel & Pantazi 2023.
+
+    Keeps: a neuron's own memory and its reset path.
+    Drops: all explicit recurrence; the error, in whose place is the target.
     """
     return Rule(
         "osttp",

@@ -13,11 +13,13 @@ def otpe() -> Rule:
     $E\leftarrow\lambda E+\partial u/\partial\theta,\quad\hat R\leftarrow\lambda\hat R+\psi E,\quad
     \bar g\leftarrow r\bar g+(1-r)\psi,\ r=\frac{\lambda\rho}{\lambda\rho+1}$   (1)
 
-    $E$ is updated once a step; what goes down is $W^\top(g\odot\bar g)$. Keeps one leaky stage
-    above each layer exactly (the last layer with a leaky readout), and estimates the others by
-    $\bar g$; drops the reset path. For feed-forward layers of one state with one leak, the
-    readout's included. Memory O(batch 2 p), time O(batch p) a step. Source: Summe, Schaefer &
+    $E$ is updated once a step; what goes down is $W^\top(g\odot\bar g)$. Exact for the last layer
+    with a leaky readout and a detached reset. For feed-forward layers of one state with one leak,
+    the readout's included. Memory O(batch 2 p), time O(batch p) a step. Source: Summe, Schaefer &
     Joshi 2023.
+
+    Keeps: the leak, and that of one stage above.
+    Drops: the reset path; memory further up, of which $\bar g$ is an estimate.
     """
     return Rule(
         "otpe",

@@ -10,12 +10,14 @@ from tracegrad.learn.signal import AbstractSignal, Symmetric
 def ottt(signal: AbstractSignal | None = None) -> Rule:
     r"""$\hat a^t=\lambda\hat a^{t-1}+x^t,\quad\nabla W=\sum_t(g^t\odot\psi^t)\otimes\hat a^t$.
 
-    $g^t$ is the spatial signal of the present step. Keeps the one leak $\lambda$ of the layer;
-    drops the reset, the recurrent weights (whose own gradient uses the trace of $z^{t-1}$) and what
-    layers above and the readout remember. Refuses neurons of several states or leaks. Memory
-    O(batch (m + n)), time O(batch p) a step. Equals `ostl(recurrence=False)` for the neurons it
-    serves with a detached reset; exact for one layer without recurrence, with a detached reset
-    under a memoryless readout. Source: Xiao et al. 2022.
+    $g^t$ is the spatial signal of the present step. Recurrent weights learn from the trace of
+    $z^{t-1}$. Refuses neurons of several states or leaks. Memory O(batch (m + n)), time O(batch p)
+    a step. Equals `ostl(recurrence=False)` for the neurons it serves with a detached reset; exact
+    for one layer without recurrence, with a detached reset under a memoryless readout. Source: Xiao
+    et al. 2022.
+
+    Keeps: the one leak $\lambda$ of a layer.
+    Drops: the reset path; recurrent weights; what layers above and the readout remember.
     """
     return Rule(
         "ottt",

@@ -11,10 +11,12 @@ def rflo(signal: AbstractSignal | None = None) -> Rule:
     r"""$p_{ij}\leftarrow(1-\tfrac1\tau)p_{ij}+\tfrac1\tau\phi'(u_i)\,\hat a_j,\quad
     \Delta w_{ij}\propto[B\delta]_i\,p_{ij}$   (1)
 
-    for rate units $a_i\leftarrow(1-\tfrac1\tau)a_i+\tfrac1\tau\phi(u_i)$, of which it keeps the
-    leak only: e-prop on rate units. Drops all recurrent weights, self-weight included, and what the
-    readout remembers. Signal `Random()` unless given. Refuses neurons that spike. Memory
-    O(batch p), time O(batch p) a step. Source: Murray 2019.
+    for rate units $a_i\leftarrow(1-\tfrac1\tau)a_i+\tfrac1\tau\phi(u_i)$, e-prop on rate units.
+    Signal `Random()` unless given. Refuses neurons that spike. Memory O(batch p), time O(batch p) a
+    step. Source: Murray 2019.
+
+    Keeps: a rate unit's leak.
+    Drops: recurrent weights, self-weight included; what layers above and the readout remember.
     """
     return Rule(
         "rflo",

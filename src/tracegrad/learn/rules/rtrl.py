@@ -9,8 +9,11 @@ from tracegrad.learn.signal import ThroughReadout
 def rtrl() -> Rule:
     r"""Exact gradient, online, of the whole network: $G^t=H^tG^{t-1}+F^t$, $dL/dw=\sum_t c^tG^t$.
 
-    Keeps everything: neurons, layers, readout, neuron parameters. Memory O(batch n k p), time
+    It serves neurons, layers, readout and neuron parameters alike. Memory O(batch n k p), time
     O(batch n^2 k p) a step, so for small n. Source: Williams & Zipser 1989; Zenke & Neftci 2021.
+
+    Keeps: every path, online.
+    Drops: nothing.
     """
     return Rule(
         "rtrl", "exact gradient, online, cost grows as n^4", Full(), NoFilter(), ThroughReadout()

@@ -9,10 +9,12 @@ from tracegrad.learn.signal import AbstractSignal, Symmetric
 def sltt(signal: AbstractSignal | None = None) -> Rule:
     r"""Spatial gradient of each step: $\nabla W=\sum_t (g^t\odot\psi^t)\otimes x^t$.
 
-    $g^t$ is the signal of the present step. Keeps what a weight does within the step; drops
-    everything a neuron or the readout remembers. A neuron whose current does not reach its output
-    within the step cannot learn by it, and is refused. Memory O(batch (m + n)), time O(batch p) a
-    step. Exact where nothing has a memory. Source: Meng et al. 2023.
+    $g^t$ is the signal of the present step. A neuron whose current does not reach its output within
+    the step cannot learn by it, and is refused. Memory O(batch (m + n)), time O(batch p) a step.
+    Exact where nothing has a memory. Source: Meng et al. 2023.
+
+    Keeps: what a weight does within the step.
+    Drops: all that a neuron or the readout remembers.
     """
     return Rule(
         "sltt",

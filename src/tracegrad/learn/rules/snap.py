@@ -15,6 +15,9 @@ def snap(order: int = 1, filter: AbstractFilter | None = None) -> Rule:
     orders matter for weights with exact zeros, given as arrays. Between layers the credit of this
     step is spatial, as in `block`. Allocates the whole influence matrix: memory O(batch n k p),
     time O(batch n^2 k p) a step. Source: Menick et al. 2021.
+
+    Keeps: paths among units that n - 1 connections reach, and paths of this step beyond.
+    Drops: paths that go on in time beyond them.
     """
     pattern = Reachable(order)
     return Rule(

@@ -15,12 +15,14 @@ def superspike(signal: Random | Uniform | None = None) -> Rule:
     The error $\tilde e=\alpha*(\hat S-S)$ and the product of surrogate derivative and presynaptic
     trace pass through the same double exponential $\alpha$. Here $\alpha$ is the readout: the loss
     is `van_rossum()`, the readout has `DoubleExponential` units, and for a population that itself
-    shall produce the trains its weights are the identity, frozen. Keeps the membrane's and the
-    synapse's filters; drops the reset path and all recurrence. The last layer hears its own error;
-    layers below hear it through the weights above and their surrogate derivatives (which the
+    shall produce the trains its weights are the identity, frozen. The last layer hears its own
+    error; layers below hear it through the weights above and their surrogate derivatives (which the
     source leaves out), or by `Random()` or `Uniform()` feedback. Memory O(batch (k + 2) p), time
     O(batch k^2 p) a step. The source also scales each weight's step, see
     `tg.scale_by_decaying_max`. Source: Zenke & Ganguli 2018.
+
+    Keeps: the filters of membrane, synapse and distance.
+    Drops: the reset path; all recurrence; the memory of layers above.
     """
     return Rule(
         "superspike",

@@ -12,10 +12,12 @@ def truncated_bptt(window: int = 10) -> Rule:
     $\sum_t\sum_{s=K\lfloor t/K\rfloor}^{t}
     \frac{\partial L^t}{\partial h^t}H^t\cdots H^{s+1}F^s$, steps counted from 0   (1)
 
-    Keeps the paths inside a window, drops those that cross its border, so unevenly: credit reaches
-    0 to K - 1 steps back. Windows are counted from the start of a block, and the weights change
-    after whole windows. Memory O(batch K k n), time O(batch p) a step. Exact where nothing lasts
-    longer than a window. Source: Williams & Peng 1990.
+    Credit so reaches 0 to K - 1 steps back, unevenly. Windows are counted from the start of a
+    block, and the weights change after whole windows. Memory O(batch K k n), time O(batch p) a
+    step. Exact where nothing lasts longer than a window. Source: Williams & Peng 1990.
+
+    Keeps: every path inside a window.
+    Drops: paths that cross a window's border.
     """
     return Rule(
         "truncated_bptt",
