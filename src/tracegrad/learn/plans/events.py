@@ -18,7 +18,7 @@ from tracegrad.learn.influence import Trace
 from tracegrad.learn.local import Rows
 from tracegrad.learn.plans.event_kernels import Asked, Backward, Block, Forward
 from tracegrad.learn.plans.plan import Data
-from tracegrad.learn.plans.reverse import AbstractReverse, Judged, Seen
+from tracegrad.learn.plans.reverse import AbstractReverse, Seen, Verdict
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, Moment, State
 from tracegrad.model.neuron import ports
@@ -81,11 +81,11 @@ class Events(AbstractReverse):
     ) -> list[tuple[frozenset[str], frozenset[str]]]:
         """States and currents of every stage that the signal reads."""
 
-        def one_step(state: State, now: Data) -> tuple[Moment, Judged]:
+        def one_step(state: State, now: Data) -> tuple[Moment, Verdict]:
             moment = circuit.step(state, now.xs, circuit.stages[0].feedforward(now.xs))
             moment = jax.tree.map(lambda a: a[None], moment)
             error = moment.after[-1].z
-            return moment, Judged(error, now.ys[None], now.weight[None])
+            return moment, Verdict(error, now.ys[None], now.weight[None])
 
         example = jax.eval_shape(one_step, state, jax.tree.map(lambda a: a[0], data))
         moments, judged = example

@@ -18,7 +18,7 @@ from tracegrad.model.network import Circuit, Moment, State
 from tracegrad.model.stage import Ports, Stage, StageState
 
 
-class Judged(NamedTuple):
+class Verdict(NamedTuple):
     """Errors of the readout at every step, with the targets and weights they come from."""
 
     error: Float[Array, "..."]
@@ -75,7 +75,7 @@ class AbstractReverse(AbstractPlan):
             outputs, data.ys, data.weight
         )
         steps, counts = count_steps(data), tuple(map(_count, seen[:-1]))
-        judged = Judged(errors, data.ys, data.weight)
+        judged = Verdict(errors, data.ys, data.weight)
         asked = self.asked(circuit, feedback, _moments(seen), judged)
         asked = [*map(partial(self._penalise, steps=steps), asked, counts), {OUTPUT: errors}]
         gradients, traces = [], []
@@ -91,11 +91,11 @@ class AbstractReverse(AbstractPlan):
         return Outcome(total, Stream(state, memory, ()), jnp.sum(losses), outputs, rates)
 
     def asked(
-        self, circuit: Circuit, feedback: Feedback, moments: Moment, judged: Judged
+        self, circuit: Circuit, feedback: Feedback, moments: Moment, judged: Verdict
     ) -> list[Rows]:
         """What the signal asks of every hidden layer's output or tap, at every step."""
 
-        def at(moment: Moment, judged: Judged) -> Signals:
+        def at(moment: Moment, judged: Verdict) -> Signals:
             gains = tuple(map(_gain, circuit.stages, moment.before, moment.current))
             heard = self.rule.hear(circuit, Heard(moment, gains, *judged, self.loss))
             return self.rule.signal(circuit, feedback, heard, ())[0]
