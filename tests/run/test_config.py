@@ -112,7 +112,7 @@ REFUSED = [
         "[network]\nrecurrent_gain = nan",
         "recurrent_gain must be at least 0 and finite, got nan",
     ),
-    ('[network]\nneuron = "lif"', "network.neuron must be one of LIF, .*, got 'lif'"),
+    ('[network]\nneuron = "lif"', "neuron is named FILE.py:Class or is one of LIF, .*'lif'"),
     ("[network]\nneuron = 3", "network.neuron must be text, got 3"),
     ('[network]\nsurrogate = "x"', "network.surrogate must be one of SuperSpike, .*, got 'x'"),
     ('[learning]\nrule = "x"', "learning.rule must be one of bptt, .*, got 'x'"),

@@ -14,7 +14,6 @@ from tracegrad.learn.regulariser import RateRegulariser
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signals import Adaptive, LocalReadout, Random, Target, Uniform
 from tracegrad.model import (
-    NEURONS,
     AbstractNeuron,
     AbstractSurrogate,
     Dense,
@@ -24,6 +23,7 @@ from tracegrad.model import (
 )
 from tracegrad.run.config import SURROGATES, Config, NetworkConfig
 from tracegrad.run.learner import Learner
+from tracegrad.run.user_neuron import load_neuron
 
 _SIGNALS = {
     "random": Random,
@@ -123,13 +123,14 @@ def _layer(settings: NetworkConfig, neuron: AbstractNeuron, inputs: int, size: i
 
 def _neuron(settings: NetworkConfig) -> AbstractNeuron:
     """The neuron, with what is given; what it does not have is refused."""
-    kind: Any = next(n for n in NEURONS if n.__name__ == settings.neuron)
-    usual = {field.name: field.default for field in fields(kind)}
+    plain = load_neuron(settings.neuron)
+    kind: Any = type(plain)
+    usual = {field.name: getattr(plain, field.name) for field in fields(kind)}
     names = ("tau_mem", "tau_syn", "tau_adapt", "surrogate", "surrogate_slope")
     given = {n: getattr(settings, n) for n in names if getattr(settings, n) is not None}
     for name, value in given.items():
         if name.removesuffix("_slope") not in usual:
-            raise _no_such(name, settings.neuron, value)
+            raise _no_such(name, kind.__name__, value)
     slope = given.pop("surrogate_slope", None)
     if slope is not None or "surrogate" in given:
         named: Any = SURROGATES.get(given.get("surrogate", ""), type(usual["surrogate"]))

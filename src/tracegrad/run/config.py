@@ -9,7 +9,8 @@ import tyro
 from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
 from tracegrad.learn import rules
-from tracegrad.model import NEURONS, surrogate
+from tracegrad.model import surrogate
+from tracegrad.run.user_neuron import source_of
 
 SURROGATES = {
     made.__name__: made
@@ -49,7 +50,7 @@ class NetworkConfig:
     hidden: tuple[int, ...] = (128,)
     """Neurons of each hidden layer."""
     neuron: str = "LIF"
-    """Neuron of the hidden layers: see `tracegrad neurons`."""
+    """Neuron of the hidden layers: see `tracegrad neurons`, or FILE.py:Class for your own."""
     recurrent: bool = True
     """Connect every hidden layer to itself, one step later."""
     autapses: bool = True
@@ -81,7 +82,7 @@ class NetworkConfig:
             raise UsageError(
                 f"network.hidden must be one or more sizes of at least 1, got {self.hidden}."
             )
-        _one_of("network.neuron", self.neuron, [n.__name__ for n in NEURONS])
+        source_of(self.neuron)
         if self.surrogate is not None:
             _one_of("network.surrogate", self.surrogate, SURROGATES)
         for name in (*_NUMBERS, "tau_readout", "input_gain"):

@@ -11,6 +11,7 @@ import tomli_w
 from tracegrad.errors import UsageError
 from tracegrad.run.config import Config
 from tracegrad.run.defaults import defaults
+from tracegrad.run.user_neuron import source_of
 
 NONE = "none"
 T = TypeVar("T")
@@ -21,11 +22,11 @@ def to_toml(config: Config) -> str:
     return tomli_w.dumps(_writable(asdict(config)))
 
 
-def from_toml(text: str, name: str = "configuration") -> Config:
-    """Read a config; keys that are left out keep the defaults of the task, rule and
-    neuron.
+def from_toml(text: str, name: str = "configuration", folder: Path = Path()) -> Config:
+    """Read a config; keys that are left out keep the defaults of the task, rule and neuron.
 
-    `UsageError` names the key, what was expected and what came; `name` says where it came from.
+    The file of a user's neuron is looked for in `folder`. `UsageError` names the key, what was
+    expected and what came; `name` says where it came from.
     """
     try:
         table = tomllib.loads(text)
@@ -33,10 +34,13 @@ def from_toml(text: str, name: str = "configuration") -> Config:
         raise UsageError(f"{name} is no valid TOML: {error}.") from error
     try:
         neuron = _named(table, "network", "neuron")
+        if neuron is not None:
+            neuron = _within(folder, _scalar("network.neuron", neuron, str))
+            table["network"]["neuron"] = neuron
         base = defaults(
             _scalar("task", table.get("task", "digits"), str),
             _scalar("learning.rule", _named(table, "learning", "rule") or "block_diagonal", str),
-            None if neuron is None else _scalar("network.neuron", neuron, str),
+            neuron,
         )
         return _filled(base, table)
     except UsageError as error:
@@ -49,15 +53,21 @@ def _named(table: dict[str, Any], section: str, key: str) -> Any:
     return part.get(key) if isinstance(part, dict) else None
 
 
+def _within(folder: Path, neuron: str) -> str:
+    """The neuron with its file looked for in `folder`."""
+    source = source_of(neuron)
+    return neuron if source is None else f"{folder / source.file}:{source.name}"
+
+
 def load_config(path: Path) -> Config:
-    """Read a config from a TOML file."""
+    """Read a config from a TOML file; it names a user's neuron relative to itself."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UsageError(f"There is no configuration file {path}.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The configuration file {path} cannot be read: {error}.") from error
-    return from_toml(text, str(path))
+    return from_toml(text, str(path), path.parent)
 
 
 def _writable(value: Any) -> Any:

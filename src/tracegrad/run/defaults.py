@@ -3,8 +3,8 @@
 from dataclasses import fields, replace
 
 from tracegrad.learn import rules
-from tracegrad.model import NEURONS
 from tracegrad.run.config import Config, LearningConfig, NetworkConfig
+from tracegrad.run.user_neuron import load_neuron
 
 _TUNED = {
     "digits": Config(
@@ -80,8 +80,9 @@ def defaults(task: str, rule: str = "block_diagonal", neuron: str | None = None)
     """Settings that fit `task`, `rule` and `neuron` (None: the one tuned for the task).
 
     An offline rule updates once per sequence. Another neuron than the tuned one keeps the sizes and
-    gains and has its own time constants and surrogate; a neuron that does not spike has usual gains
-    and no target rate, one without recurrent currents no recurrence.
+    gains and has its own time constants and surrogate; a neuron without a field `surrogate` does
+    not spike and has usual gains and no target rate, one without recurrent currents no recurrence.
+    A user's neuron (FILE.py:Class) is loaded, and refused if it is none.
     """
     config = _TUNED.get(task) or Config(task)  # Config refuses an unknown task by name
     learning = replace(config.learning, rule=rule)
@@ -93,7 +94,7 @@ def defaults(task: str, rule: str = "block_diagonal", neuron: str | None = None)
 def _for_neuron(config: Config, name: str) -> Config:
     own = dict.fromkeys(("tau_mem", "tau_syn", "tau_adapt", "surrogate", "surrogate_slope"))
     network = replace(config.network, neuron=name, **own)
-    kind = next(neuron for neuron in NEURONS if neuron.__name__ == name)
+    kind = type(load_neuron(name))
     if not kind.recurrent_ports:
         network = replace(network, recurrent=False)
     if "surrogate" in {field.name for field in fields(kind)}:
