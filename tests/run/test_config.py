@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import fields, replace
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -171,13 +172,18 @@ def test_what_would_have_no_effect_is_refused(network, learning, message):
         build_network(config, ENDS)
 
 
-def test_feedback_is_refused_for_rules_without():
-    config = Config(learning=LearningConfig(rule="bptt", signal="random"))
-    with pytest.raises(UsageError, match="learning.signal must be symmetric for bptt"):
+@pytest.mark.parametrize("signal", ["random", "symmetric"])
+def test_a_signal_is_refused_for_rules_that_fix_theirs(signal):
+    config = Config(learning=LearningConfig(rule="bptt", signal=signal))
+    with pytest.raises(UsageError, match=f"signal must be left out for bptt, .* got {signal}"):
         build_rule(config)
 
 
-def test_every_signal_has_its_name(tiny):
+OPEN = [made.__name__ for made in RULES if "signal" in signature(made).parameters]
+
+
+@pytest.mark.parametrize("rule", OPEN)
+def test_every_rule_that_leaves_the_signal_open_takes_each_by_name(rule):
     for name, kind in (
         ("uniform", signals.Uniform),
         ("target", signals.Target),
@@ -186,11 +192,43 @@ def test_every_signal_has_its_name(tiny):
         ("adaptive", signals.Adaptive),
         ("symmetric", signals.Symmetric),
     ):
-        rule = build_rule(Config(learning=LearningConfig(rule="eprop", signal=name)))
-        assert isinstance(rule.signal, kind)
+        made = build_rule(Config(learning=LearningConfig(rule=rule, signal=name))).signal
+        # The last layer of superspike always hears its own error, those below what is named.
+        assert isinstance(made.below if isinstance(made, signals.OwnError) else made, kind)
+    own = next(made for made in RULES if made.__name__ == rule)()
+    assert build_rule(Config(learning=LearningConfig(rule=rule))) == own
+
+
+def test_symmetric_is_not_the_own_signal_of_rflo():
+    assert len(OPEN) >= 10
+    own, named = (
+        build_rule(Config(learning=LearningConfig(rule="rflo", signal=signal))).signal
+        for signal in (None, "symmetric")
+    )
+    assert isinstance(own, signals.Random) and isinstance(named, signals.Symmetric)
+
+
+def test_a_signal_that_can_say_nothing_is_refused(tiny):
     blind = Config(learning=LearningConfig(rule="eprop", signal="uniform"))
     with pytest.raises(UsageError, match="the sum of all errors, which is zero"):
         build_learner(blind, tiny)
+
+
+def test_an_older_file_keeps_what_it_meant_by_symmetric():
+    """In files without a format, "symmetric" also stood for the rule's own signal."""
+
+    def read(rule, format=""):
+        return from_toml(f'{format}[learning]\nrule = "{rule}"\nsignal = "symmetric"').learning
+
+    assert read("bptt").signal is None
+    assert read("eprop").signal == "symmetric"  # its own, and now as then
+    with pytest.raises(UsageError, match="two meanings for rflo.* is Random. Write signal = .none"):
+        read("rflo")
+    assert read("rflo", "format = 2\n").signal == "symmetric"
+    with pytest.raises(UsageError, match="must be left out for bptt"):
+        build_rule(Config(learning=read("bptt", "format = 2\n")))
+    with pytest.raises(UsageError, match="format must be 2, got 3. A newer tracegrad"):
+        read("eprop", "format = 3\n")
 
 
 def test_a_rule_that_cannot_serve_the_settings_says_so(tiny):

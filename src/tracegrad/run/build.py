@@ -8,11 +8,9 @@ import optax
 
 from tracegrad.data import TASKS, Task
 from tracegrad.errors import DataError, UsageError
-from tracegrad.learn import rules
 from tracegrad.learn.loss import Loss, cross_entropy, mean_squared_error
 from tracegrad.learn.regulariser import RateRegulariser
 from tracegrad.learn.rule import Rule
-from tracegrad.learn.signals import Adaptive, LocalReadout, Random, Target, Uniform
 from tracegrad.model import (
     AbstractNeuron,
     AbstractSurrogate,
@@ -21,17 +19,9 @@ from tracegrad.model import (
     Network,
     Readout,
 )
-from tracegrad.run.config import SURROGATES, Config, NetworkConfig
+from tracegrad.run.config import RULES, SIGNALS, SURROGATES, Config, NetworkConfig
 from tracegrad.run.learner import Learner
 from tracegrad.run.user_neuron import load_neuron
-
-_SIGNALS = {
-    "random": Random,
-    "adaptive": Adaptive,
-    "uniform": Uniform,
-    "target": Target,
-    "local": LocalReadout,
-}
 
 
 class Ends(NamedTuple):
@@ -66,17 +56,17 @@ def build_network(config: Config, ends: Ends) -> Network:
 
 
 def build_rule(config: Config) -> Rule:
-    """The rule with its signal."""
+    """The rule with its own signal or the one that is named."""
     learning = config.learning
-    make: Any = next(made for made in rules.RULES if made.__name__ == learning.rule)
-    if learning.signal == "symmetric":
+    make: Any = RULES[learning.rule]
+    if learning.signal is None:
         return make()
     if "signal" not in signature(make).parameters:
         raise UsageError(
-            f"learning.signal must be symmetric for {learning.rule}, which has its own, got "
-            f"{learning.signal}. Choose block_diagonal or eprop."
+            f"learning.signal must be left out for {learning.rule}, which has its own, got "
+            f"{learning.signal}. Or choose block_diagonal or eprop."
         )
-    return make(signal=_SIGNALS[learning.signal]())
+    return make(signal=SIGNALS[learning.signal]())
 
 
 def build_loss(config: Config, task: Task) -> Loss:

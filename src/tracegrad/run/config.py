@@ -8,7 +8,7 @@ import tyro
 
 from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
-from tracegrad.learn import rules
+from tracegrad.learn import rules, signals
 from tracegrad.model import surrogate
 from tracegrad.run.user_neuron import source_of
 
@@ -23,8 +23,16 @@ SURROGATES = {
         surrogate.StraightThrough,
     )
 }
+RULES = {made.__name__: made for made in rules.RULES}
+SIGNALS = {
+    "symmetric": signals.Symmetric,
+    "random": signals.Random,
+    "adaptive": signals.Adaptive,
+    "uniform": signals.Uniform,
+    "target": signals.Target,
+    "local": signals.LocalReadout,
+}
 _NUMBERS = ("tau_mem", "tau_syn", "tau_adapt", "surrogate_slope")
-SIGNALS = ("symmetric", "random", "adaptive", "uniform", "target", "local")
 
 
 def _one_of(key: str, value: object, known: object) -> None:
@@ -96,8 +104,9 @@ class LearningConfig:
 
     rule: str = "block_diagonal"
     """Learning rule: see `tracegrad rules`."""
-    signal: str = "symmetric"
-    """How hidden neurons learn: symmetric (or the rule's own way), or another of the signals."""
+    signal: str | None = None
+    """How hidden neurons hear of the loss: symmetric, random, adaptive, uniform, target or local;
+    None: the rule's own way."""
     learning_rate: Annotated[float, tyro.conf.arg(aliases=("--lr",))] = 1e-3
     """Learning rate of Adam."""
     cosine: bool = True
@@ -117,8 +126,9 @@ class LearningConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that make no learner."""
-        _one_of("learning.rule", self.rule, [r.__name__ for r in rules.RULES])
-        _one_of("learning.signal", self.signal, SIGNALS)
+        _one_of("learning.rule", self.rule, RULES)
+        if self.signal is not None:
+            _one_of("learning.signal", self.signal, SIGNALS)
         _positive("learning.learning_rate", self.learning_rate)
         for name in ("update_every", "batch", "epochs"):
             _at_least(f"learning.{name}", getattr(self, name), 1)

@@ -2,8 +2,7 @@
 
 from dataclasses import fields, replace
 
-from tracegrad.learn import rules
-from tracegrad.run.config import Config, LearningConfig, NetworkConfig
+from tracegrad.run.config import RULES, Config, LearningConfig, NetworkConfig
 from tracegrad.run.user_neuron import load_neuron
 
 _TUNED = {
@@ -86,7 +85,7 @@ def defaults(task: str, rule: str = "block_diagonal", neuron: str | None = None)
     """
     config = _TUNED.get(task) or Config(task)  # Config refuses an unknown task by name
     learning = replace(config.learning, rule=rule)
-    online = next(made for made in rules.RULES if made.__name__ == rule)().online
+    online = RULES[rule]().online
     config = replace(config, learning=learning if online else replace(learning, update_every=None))
     return config if neuron in (None, config.network.neuron) else _for_neuron(config, neuron)
 
