@@ -8,7 +8,7 @@ import optax
 
 from tracegrad.data import TASKS, Task
 from tracegrad.errors import DataError, UsageError
-from tracegrad.learn.loss import Loss, cross_entropy, mean_squared_error
+from tracegrad.learn.loss import Loss
 from tracegrad.learn.regulariser import RateRegulariser
 from tracegrad.learn.rule import Rule
 from tracegrad.model import (
@@ -19,7 +19,18 @@ from tracegrad.model import (
     Network,
     Readout,
 )
-from tracegrad.run.config import RULES, SIGNALS, SURROGATES, Config, NetworkConfig
+from tracegrad.model.linear import AbstractLinear
+from tracegrad.run.config import (
+    CLASS_LOSSES,
+    READOUT_TAUS,
+    READOUTS,
+    RULES,
+    SIGNALS,
+    SURROGATES,
+    VALUE_LOSSES,
+    Config,
+    NetworkConfig,
+)
 from tracegrad.run.learner import Learner
 from tracegrad.run.user_neuron import load_neuron
 
@@ -70,9 +81,17 @@ def build_rule(config: Config) -> Rule:
 
 
 def build_loss(config: Config, task: Task) -> Loss:
-    """Cross-entropy where targets are classes, else the squared error."""
-    rate = RateRegulariser(config.learning.rate_strength, config.learning.rate_target)
-    return (cross_entropy if task.classifies else mean_squared_error)(rate)
+    """The named loss, or the first that fits the task's targets; `UsageError` if it does not."""
+    learning = config.learning
+    rate = RateRegulariser(learning.rate_strength, learning.rate_target)
+    fit = CLASS_LOSSES if task.classifies else VALUE_LOSSES
+    name = learning.loss or next(iter(fit))
+    if name not in fit:
+        raise UsageError(
+            f"learning.loss must be {' or '.join(fit)} for {task.name}, whose targets are "
+            f"{'classes' if task.classifies else 'values'}, got {name}. Or leave it out."
+        )
+    return fit[name](rate=rate)
 
 
 def build_learner(config: Config, task: Task) -> Learner:
@@ -101,8 +120,20 @@ def _network(settings: NetworkConfig, ends: Ends) -> Network:
     below = (ends.lines, *settings.hidden[:-1])
     layers = [_layer(settings, neuron, m, n) for m, n in zip(below, settings.hidden, strict=True)]
     read = sum(settings.hidden) if settings.read_all else settings.hidden[-1]
-    readout = Readout(read, ends.outputs, settings.tau_readout, all_layers=settings.read_all)
+    units = _readout(settings)
+    readout = Readout.of(units, read, ends.outputs, all_layers=settings.read_all)
     return Network(*layers, readout=readout, dt=ends.dt)
+
+
+def _readout(settings: NetworkConfig) -> AbstractLinear:
+    """The readout's units; a time constant that they do not have is refused."""
+    tau = settings.tau_readout
+    name = settings.readout or ("memoryless" if tau is None else "leaky")
+    if tau is None:
+        return READOUTS[name]()
+    if name not in READOUT_TAUS:
+        raise _no_such("tau_readout", f"the {name} readout", tau)
+    return READOUTS[name](**{READOUT_TAUS[name]: tau})
 
 
 def _layer(settings: NetworkConfig, neuron: AbstractNeuron, inputs: int, size: int) -> Layer:

@@ -8,8 +8,8 @@ import tyro
 
 from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
-from tracegrad.learn import rules, signals
-from tracegrad.model import surrogate
+from tracegrad.learn import losses, rules, signals
+from tracegrad.model import LI, DoubleExponential, Integrator, Memoryless, surrogate
 from tracegrad.run.user_neuron import source_of
 
 SURROGATES = {
@@ -32,6 +32,18 @@ SIGNALS = {
     "target": signals.Target,
     "local": signals.LocalReadout,
 }
+CLASS_LOSSES = {
+    made.__name__: made
+    for made in (losses.cross_entropy, losses.max_over_time, losses.first_spike_latency)
+}
+VALUE_LOSSES = {made.__name__: made for made in (losses.mean_squared_error, losses.van_rossum)}
+READOUTS = {
+    "leaky": LI,
+    "memoryless": Memoryless,
+    "integrator": Integrator,
+    "double_exponential": DoubleExponential,
+}
+READOUT_TAUS = {"leaky": "tau_mem", "double_exponential": "tau_decay"}
 _NUMBERS = ("tau_mem", "tau_syn", "tau_adapt", "surrogate_slope")
 
 
@@ -71,8 +83,12 @@ class NetworkConfig:
     """Time constant of the synaptic current (s), of neurons that have one."""
     tau_adapt: float | None = None
     """Time constant of the adaptive threshold (s), of neurons that have one."""
+    readout: str | None = None
+    """Units of the readout: leaky, memoryless, integrator (the sum over time) or
+    double_exponential; None: leaky, or memoryless without `tau_readout`."""
     tau_readout: float | None = 20e-3
-    """Time constant of the readout (s); None: a readout without memory."""
+    """Time constant of the readout's leak or, double exponential, decay (s); None: the units' own
+    default, and a memoryless readout where none is named."""
     read_all: bool = False
     """Read all hidden layers, not only the last."""
     input_gain: float = 1.0
@@ -93,6 +109,8 @@ class NetworkConfig:
         source_of(self.neuron)
         if self.surrogate is not None:
             _one_of("network.surrogate", self.surrogate, SURROGATES)
+        if self.readout is not None:
+            _one_of("network.readout", self.readout, READOUTS)
         for name in (*_NUMBERS, "tau_readout", "input_gain"):
             _positive(f"network.{name}", getattr(self, name))
         _at_least("network.recurrent_gain", self.recurrent_gain, 0)
@@ -107,6 +125,9 @@ class LearningConfig:
     signal: str | None = None
     """How hidden neurons hear of the loss: symmetric, random, adaptive, uniform, target or local;
     None: the rule's own way."""
+    loss: str | None = None
+    """Loss for classes: cross_entropy, max_over_time or first_spike_latency; for values:
+    mean_squared_error or van_rossum; None: the first of them."""
     learning_rate: Annotated[float, tyro.conf.arg(aliases=("--lr",))] = 1e-3
     """Learning rate of Adam."""
     cosine: bool = True
@@ -129,6 +150,8 @@ class LearningConfig:
         _one_of("learning.rule", self.rule, RULES)
         if self.signal is not None:
             _one_of("learning.signal", self.signal, SIGNALS)
+        if self.loss is not None:
+            _one_of("learning.loss", self.loss, {**CLASS_LOSSES, **VALUE_LOSSES})
         _positive("learning.learning_rate", self.learning_rate)
         for name in ("update_every", "batch", "epochs"):
             _at_least(f"learning.{name}", getattr(self, name), 1)

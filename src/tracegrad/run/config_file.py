@@ -45,10 +45,12 @@ def from_toml(text: str, name: str = "configuration", folder: Path = Path()) -> 
         if neuron is not None:
             neuron = _within(folder, _scalar("network.neuron", neuron, str))
             table["network"]["neuron"] = neuron
+        readout = _named(table, "network", "readout")
         base = defaults(
             _scalar("task", table.get("task", "digits"), str),
             rule,
             neuron,
+            _scalar("network.readout", readout, str) if readout not in (None, NONE) else None,
         )
         return _filled(base, table)
     except UsageError as error:
