@@ -189,6 +189,22 @@ def test_izhikevich_defaults_are_the_published_neuron_in_millivolt():
         assert a == pytest.approx(b, rel=1e-9)  # other units round otherwise
 
 
+def test_izhikevich_defaults_spike_regularly_under_a_steady_current():
+    """The regular-spiking cell above rheobase; steps of 1 ms cut the upstroke at other places."""
+    neuron = tg.Izhikevich()
+    c = neuron.coefficients(DT)
+
+    def body(carry, _):
+        s = neuron.step(c, *carry, jnp.asarray(1.1))  # 10 in the published units
+        z = neuron.output(c, s)
+        return (s, z), z
+
+    _, z = jax.lax.scan(body, (neuron.init(c), jnp.zeros(())), length=500)
+    intervals = np.diff(np.flatnonzero(np.asarray(z)))
+    assert len(intervals) > 5 and 40 < intervals.mean() < 60
+    assert np.ptp(intervals[1:]) < 0.2 * intervals.mean()
+
+
 def test_resonate_and_fire_is_the_balanced_neuron():
     """With the paper's delta = 0.01, a unit of time of 0.1 s and our step of 1 ms agree."""
     delta, omega, offset, gamma = 0.01, 8.0, 2.5, 0.9

@@ -242,3 +242,12 @@ def test_the_demo_compares_three_rules(tmp_path, tiny_digits, monkeypatch, capsy
 def test_explain_prints_a_rule(form, said, capsys):
     assert main(["explain", "eprop", "--neuron", "LIF", "--format", form]) == 0
     assert said in capsys.readouterr().out
+
+
+def test_a_named_loss_and_readout_train_and_come_back(tmp_path, tiny_digits):
+    out = tmp_path / "run"
+    options = ["--rule", "bptt", "--loss", "max_over_time", "--readout", "integrator"]
+    assert main(["train", "digits", "--out", str(out), *options, *SMALL]) == 0
+    run = open_run(out)
+    assert run.config().learning.loss == "max_over_time"
+    assert type(run.network().readout.neuron).__name__ == "Integrator"

@@ -2,16 +2,25 @@
 
 import re
 from dataclasses import fields, replace
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
 from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
-from tracegrad.learn import signals
+from tracegrad.learn import losses, signals
+from tracegrad.learn.regulariser import RateRegulariser
 from tracegrad.learn.rules import RULES
-from tracegrad.model import NEURONS
-from tracegrad.run.build import Ends, build_learner, build_network, build_rule, build_task
+from tracegrad.model import LI, NEURONS, DoubleExponential, Integrator, Memoryless
+from tracegrad.run.build import (
+    Ends,
+    build_learner,
+    build_loss,
+    build_network,
+    build_rule,
+    build_task,
+)
 from tracegrad.run.config import SURROGATES, Config, LearningConfig, NetworkConfig
 from tracegrad.run.config_file import from_toml, load_config, to_toml
 from tracegrad.run.defaults import defaults
@@ -29,6 +38,7 @@ OTHER = Config(
         tau_mem=0.011,
         tau_syn=0.012,
         tau_adapt=0.13,
+        readout="integrator",
         tau_readout=None,
         read_all=True,
         input_gain=1.5,
@@ -39,6 +49,7 @@ OTHER = Config(
     learning=LearningConfig(
         rule="eprop",
         signal="random",
+        loss="max_over_time",
         learning_rate=1e-4,
         cosine=False,
         update_every=7,
@@ -112,12 +123,15 @@ REFUSED = [
         "[network]\nrecurrent_gain = nan",
         "recurrent_gain must be at least 0 and finite, got nan",
     ),
-    ('[network]\nneuron = "lif"', "network.neuron must be one of LIF, .*, got 'lif'"),
+    ('[network]\nneuron = "lif"', "neuron is named FILE.py:Class or is one of LIF, .*'lif'"),
     ("[network]\nneuron = 3", "network.neuron must be text, got 3"),
     ('[network]\nsurrogate = "x"', "network.surrogate must be one of SuperSpike, .*, got 'x'"),
     ('[learning]\nrule = "x"', "learning.rule must be one of bptt, .*, got 'x'"),
     ("[learning]\nrule = 1", "learning.rule must be text, got 1"),
     ('[learning]\nsignal = "x"', "learning.signal must be one of symmetric, .*, got 'x'"),
+    ('[learning]\nloss = "x"', "loss must be one of cross_entropy, .*van_rossum, got 'x'"),
+    ('[network]\nreadout = "x"', "readout must be one of leaky, .*, double_exponential, got 'x'"),
+    ("[network]\nreadout = 1", "network.readout must be text, got 1"),
     ("[learning]\nupdate_every = 0", "learning.update_every must be at least 1 and finite, got 0"),
     ("[learning]\nbatch = 0", "learning.batch must be at least 1 and finite, got 0"),
     ("[learning]\nlearning_rate = inf", "learning.learning_rate must be a positive number"),
@@ -160,6 +174,8 @@ UNBUILDABLE = [
     ({"neuron": "Tanh", "surrogate_slope": 1.0}, {}, "network.surrogate.* left out for"),
     ({"neuron": "LRU"}, {}, "LRU takes no recurrent current, got a recurrent connection"),
     ({"neuron": "GRU", "tau_mem": 1e-2}, {}, "network.tau_mem must be left out for GRU"),
+    ({"readout": "integrator"}, {}, "tau_readout must be left out for the integrator readout"),
+    ({"readout": "memoryless"}, {}, "tau_readout must be left out for the memoryless readout"),
     ({"surrogate": "Boxcar", "surrogate_slope": 1.0}, {}, "surrogate_slope must be left out"),
 ]
 
@@ -171,13 +187,18 @@ def test_what_would_have_no_effect_is_refused(network, learning, message):
         build_network(config, ENDS)
 
 
-def test_feedback_is_refused_for_rules_without():
-    config = Config(learning=LearningConfig(rule="bptt", signal="random"))
-    with pytest.raises(UsageError, match="learning.signal must be symmetric for bptt"):
+@pytest.mark.parametrize("signal", ["random", "symmetric"])
+def test_a_signal_is_refused_for_rules_that_fix_theirs(signal):
+    config = Config(learning=LearningConfig(rule="bptt", signal=signal))
+    with pytest.raises(UsageError, match=f"signal must be left out for bptt, .* got {signal}"):
         build_rule(config)
 
 
-def test_every_signal_has_its_name(tiny):
+OPEN = [made.__name__ for made in RULES if "signal" in signature(made).parameters]
+
+
+@pytest.mark.parametrize("rule", OPEN)
+def test_every_rule_that_leaves_the_signal_open_takes_each_by_name(rule):
     for name, kind in (
         ("uniform", signals.Uniform),
         ("target", signals.Target),
@@ -186,11 +207,43 @@ def test_every_signal_has_its_name(tiny):
         ("adaptive", signals.Adaptive),
         ("symmetric", signals.Symmetric),
     ):
-        rule = build_rule(Config(learning=LearningConfig(rule="eprop", signal=name)))
-        assert isinstance(rule.signal, kind)
+        made = build_rule(Config(learning=LearningConfig(rule=rule, signal=name))).signal
+        # The last layer of superspike always hears its own error, those below what is named.
+        assert isinstance(made.below if isinstance(made, signals.OwnError) else made, kind)
+    own = next(made for made in RULES if made.__name__ == rule)()
+    assert build_rule(Config(learning=LearningConfig(rule=rule))) == own
+
+
+def test_symmetric_is_not_the_own_signal_of_rflo():
+    assert len(OPEN) >= 10
+    own, named = (
+        build_rule(Config(learning=LearningConfig(rule="rflo", signal=signal))).signal
+        for signal in (None, "symmetric")
+    )
+    assert isinstance(own, signals.Random) and isinstance(named, signals.Symmetric)
+
+
+def test_a_signal_that_can_say_nothing_is_refused(tiny):
     blind = Config(learning=LearningConfig(rule="eprop", signal="uniform"))
     with pytest.raises(UsageError, match="the sum of all errors, which is zero"):
         build_learner(blind, tiny)
+
+
+def test_an_older_file_keeps_what_it_meant_by_symmetric():
+    """In files without a format, "symmetric" also stood for the rule's own signal."""
+
+    def read(rule, format=""):
+        return from_toml(f'{format}[learning]\nrule = "{rule}"\nsignal = "symmetric"').learning
+
+    assert read("bptt").signal is None
+    assert read("eprop").signal == "symmetric"  # its own, and now as then
+    with pytest.raises(UsageError, match="two meanings for rflo.* is Random. Write signal = .none"):
+        read("rflo")
+    assert read("rflo", "format = 2\n").signal == "symmetric"
+    with pytest.raises(UsageError, match="must be left out for bptt"):
+        build_rule(Config(learning=read("bptt", "format = 2\n")))
+    with pytest.raises(UsageError, match="format must be 2, got 3. A newer tracegrad"):
+        read("eprop", "format = 3\n")
 
 
 def test_a_rule_that_cannot_serve_the_settings_says_so(tiny):
@@ -224,3 +277,60 @@ def test_a_task_without_its_data_is_refused(tmp_path):
         build_task(Config("braille"))
     with pytest.raises(UsageError, match=re.escape(f"no data folder {tmp_path / 'x'}")):
         build_task(Config("braille", data=tmp_path / "x"))
+
+
+@pytest.mark.parametrize(
+    ("readout", "tau", "expected"),
+    [
+        (None, 0.03, LI(tau_mem=0.03)),
+        (None, None, Memoryless()),
+        ("leaky", 0.03, LI(tau_mem=0.03)),
+        ("leaky", None, LI()),
+        ("memoryless", None, Memoryless()),
+        ("integrator", None, Integrator()),
+        ("double_exponential", 0.03, DoubleExponential(tau_decay=0.03)),
+    ],
+)
+def test_every_readout_has_its_name(readout, tau, expected):
+    config = Config(network=NetworkConfig(readout=readout, tau_readout=tau))
+    made = build_network(config, ENDS).readout
+    assert made.neuron == expected and made.input.outputs == ENDS.outputs
+
+
+def test_a_readout_without_a_time_constant_leaves_that_of_the_task_out():
+    for name in ("memoryless", "integrator"):
+        assert defaults("digits", readout=name).network.tau_readout is None
+        assert from_toml(f'[network]\nreadout = "{name}"').network.tau_readout is None
+    tuned = defaults("digits").network.tau_readout
+    assert defaults("digits", readout="double_exponential").network.tau_readout == tuned
+    assert from_toml('[network]\nreadout = "none"') == defaults("digits")
+
+
+def _loss(name):
+    return Config(learning=LearningConfig(loss=name, rate_strength=0.5, rate_target=0.02))
+
+
+def _described(loss):
+    """A loss without the identity of the functions that its maker makes anew."""
+    score = loss.over_time and loss.over_time.__qualname__
+    return loss.at_step, loss.rate, loss.kernel, score
+
+
+def test_every_loss_has_its_name_and_must_fit_the_targets(tiny):
+    pattern = build_task(Config("pattern_generation"))
+    rate = RateRegulariser(0.5, 0.02)
+    fitting = {
+        tiny: (losses.cross_entropy, losses.max_over_time, losses.first_spike_latency),
+        pattern: (losses.mean_squared_error, losses.van_rossum),
+    }
+    for task, makers in fitting.items():
+        for make in makers:
+            config = _loss(make.__name__)
+            assert _described(build_loss(config, task)) == _described(make(rate=rate))
+        assert _described(build_loss(_loss(None), task)) == _described(makers[0](rate=rate))
+    with pytest.raises(UsageError, match="cross_entropy or max_over_time or .* classes, got van_r"):
+        build_loss(_loss("van_rossum"), tiny)
+    with pytest.raises(UsageError, match="error or van_rossum for pattern.* values, got max_over"):
+        build_loss(_loss("max_over_time"), pattern)
+    with pytest.raises(UsageError, match="no sum over steps, so block_diagonal cannot learn"):
+        build_learner(_loss("max_over_time"), tiny)

@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Bool
 
 from tracegrad.inspect.perturb import Seen, every_step, look, random_step
+from tracegrad.learn.influence import AbstractInfluence
 from tracegrad.learn.rule import Rule
 from tracegrad.model.network import Circuit, Network
 from tracegrad.model.neuron import CURRENT
@@ -85,7 +86,7 @@ def locate(network: Network, rule: Rule) -> Located:
             f"{rule.name} learns from whole blocks and has no step to look at. Choose an online "
             "rule."
         )
-    plan = every_step(rule)
+    plan = every_step(_none_left_out(rule))
     start = jax.jit(lambda key: random_step(plan, network, key), compiler_options=QUICK)
     kick = jax.jit(lambda *given: look(plan, *given), compiler_options=QUICK)
     tables, at = [], None
@@ -105,6 +106,13 @@ def locate(network: Network, rule: Rule) -> Located:
     spike = np.any([table.spike for table in tables], axis=0)
     masks = [m.reshape(s) for m, s in zip(np.split(spike, ends), shapes, strict=True)]
     return Located(_classify(places, np.any([table.needed for table in tables], axis=0)), masks)
+
+
+def _none_left_out(rule: Rule) -> Rule:
+    """The rule with a gradient at every step: one that is left out would seem to need nothing."""
+    if not isinstance(rule.influence, AbstractInfluence):
+        return rule
+    return rule._replace(influence=rule.influence.every_step())
 
 
 def _scaled(mask: Bool[np.ndarray, "..."], sizes: tuple[int, ...]) -> int:

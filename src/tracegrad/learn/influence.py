@@ -51,6 +51,10 @@ class AbstractInfluence(eqx.Module):
 
     unbiased: ClassVar[bool] = False
 
+    def every_step(self) -> "AbstractInfluence":
+        """The same with no step left out at random: whom to ask what it can ever reach or need."""
+        return self
+
     @abstractmethod
     def prepare(self, circuit: Circuit) -> Circuit:
         """The circuit with the derivatives this influence drops detached; values unchanged."""

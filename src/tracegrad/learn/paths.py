@@ -1,5 +1,7 @@
 """Gradient paths: every parameter has one, is frozen, or the learner is refused."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -38,14 +40,17 @@ def pull_back(network: Network, gradient: Circuit) -> Network:
 def require_paths(network: Network, plan: AbstractPlan) -> None:
     """Refuse a network with a parameter that learns but whose gradient is structurally zero.
 
-    Runs the rule itself for a few steps on random input, with every spike function replaced by a
-    graded one so that silence cannot hide a path, and asks for a gradient that is not exactly zero.
+    Runs the rule itself for a few steps, none left out, on random input, with every spike function
+    replaced by a graded one so that silence cannot hide a path, and asks for a gradient that is not
+    exactly zero.
     An unbiased random rule has the paths of the exact gradient, and noise where there is none: the
     exact one is asked in its place.
     """
     influence = plan.rule.influence
     if isinstance(influence, AbstractInfluence) and influence.unbiased:
         plan = Backprop(plan.rule._replace(influence=Graph()), plan.loss)
+    elif isinstance(influence, AbstractInfluence):
+        plan = replace(plan, rule=plan.rule._replace(influence=influence.every_step()))
 
     def is_surrogate(node: object) -> bool:
         return isinstance(node, AbstractSurrogate)

@@ -8,13 +8,10 @@ import optax
 
 from tracegrad.data import TASKS, Task
 from tracegrad.errors import DataError, UsageError
-from tracegrad.learn import rules
-from tracegrad.learn.loss import Loss, cross_entropy, mean_squared_error
+from tracegrad.learn.loss import Loss
 from tracegrad.learn.regulariser import RateRegulariser
 from tracegrad.learn.rule import Rule
-from tracegrad.learn.signals import Adaptive, LocalReadout, Random, Target, Uniform
 from tracegrad.model import (
-    NEURONS,
     AbstractNeuron,
     AbstractSurrogate,
     Dense,
@@ -22,16 +19,20 @@ from tracegrad.model import (
     Network,
     Readout,
 )
-from tracegrad.run.config import SURROGATES, Config, NetworkConfig
+from tracegrad.model.linear import AbstractLinear
+from tracegrad.run.config import (
+    CLASS_LOSSES,
+    READOUT_TAUS,
+    READOUTS,
+    RULES,
+    SIGNALS,
+    SURROGATES,
+    VALUE_LOSSES,
+    Config,
+    NetworkConfig,
+)
 from tracegrad.run.learner import Learner
-
-_SIGNALS = {
-    "random": Random,
-    "adaptive": Adaptive,
-    "uniform": Uniform,
-    "target": Target,
-    "local": LocalReadout,
-}
+from tracegrad.run.user_neuron import load_neuron
 
 
 class Ends(NamedTuple):
@@ -66,23 +67,31 @@ def build_network(config: Config, ends: Ends) -> Network:
 
 
 def build_rule(config: Config) -> Rule:
-    """The rule with its signal."""
+    """The rule with its own signal or the one that is named."""
     learning = config.learning
-    make: Any = next(made for made in rules.RULES if made.__name__ == learning.rule)
-    if learning.signal == "symmetric":
+    make: Any = RULES[learning.rule]
+    if learning.signal is None:
         return make()
     if "signal" not in signature(make).parameters:
         raise UsageError(
-            f"learning.signal must be symmetric for {learning.rule}, which has its own, got "
-            f"{learning.signal}. Choose block_diagonal or eprop."
+            f"learning.signal must be left out for {learning.rule}, which has its own, got "
+            f"{learning.signal}. Or choose block_diagonal or eprop."
         )
-    return make(signal=_SIGNALS[learning.signal]())
+    return make(signal=SIGNALS[learning.signal]())
 
 
 def build_loss(config: Config, task: Task) -> Loss:
-    """Cross-entropy where targets are classes, else the squared error."""
-    rate = RateRegulariser(config.learning.rate_strength, config.learning.rate_target)
-    return (cross_entropy if task.classifies else mean_squared_error)(rate)
+    """The named loss, or the first that fits the task's targets; `UsageError` if it does not."""
+    learning = config.learning
+    rate = RateRegulariser(learning.rate_strength, learning.rate_target)
+    fit = CLASS_LOSSES if task.classifies else VALUE_LOSSES
+    name = learning.loss or next(iter(fit))
+    if name not in fit:
+        raise UsageError(
+            f"learning.loss must be {' or '.join(fit)} for {task.name}, whose targets are "
+            f"{'classes' if task.classifies else 'values'}, got {name}. Or leave it out."
+        )
+    return fit[name](rate=rate)
 
 
 def build_learner(config: Config, task: Task) -> Learner:
@@ -111,8 +120,20 @@ def _network(settings: NetworkConfig, ends: Ends) -> Network:
     below = (ends.lines, *settings.hidden[:-1])
     layers = [_layer(settings, neuron, m, n) for m, n in zip(below, settings.hidden, strict=True)]
     read = sum(settings.hidden) if settings.read_all else settings.hidden[-1]
-    readout = Readout(read, ends.outputs, settings.tau_readout, all_layers=settings.read_all)
+    units = _readout(settings)
+    readout = Readout.of(units, read, ends.outputs, all_layers=settings.read_all)
     return Network(*layers, readout=readout, dt=ends.dt)
+
+
+def _readout(settings: NetworkConfig) -> AbstractLinear:
+    """The readout's units; a time constant that they do not have is refused."""
+    tau = settings.tau_readout
+    name = settings.readout or ("memoryless" if tau is None else "leaky")
+    if tau is None:
+        return READOUTS[name]()
+    if name not in READOUT_TAUS:
+        raise _no_such("tau_readout", f"the {name} readout", tau)
+    return READOUTS[name](**{READOUT_TAUS[name]: tau})
 
 
 def _layer(settings: NetworkConfig, neuron: AbstractNeuron, inputs: int, size: int) -> Layer:
@@ -123,13 +144,14 @@ def _layer(settings: NetworkConfig, neuron: AbstractNeuron, inputs: int, size: i
 
 def _neuron(settings: NetworkConfig) -> AbstractNeuron:
     """The neuron, with what is given; what it does not have is refused."""
-    kind: Any = next(n for n in NEURONS if n.__name__ == settings.neuron)
-    usual = {field.name: field.default for field in fields(kind)}
+    plain = load_neuron(settings.neuron)
+    kind: Any = type(plain)
+    usual = {field.name: getattr(plain, field.name) for field in fields(kind)}
     names = ("tau_mem", "tau_syn", "tau_adapt", "surrogate", "surrogate_slope")
     given = {n: getattr(settings, n) for n in names if getattr(settings, n) is not None}
     for name, value in given.items():
         if name.removesuffix("_slope") not in usual:
-            raise _no_such(name, settings.neuron, value)
+            raise _no_such(name, kind.__name__, value)
     slope = given.pop("surrogate_slope", None)
     if slope is not None or "surrogate" in given:
         named: Any = SURROGATES.get(given.get("surrogate", ""), type(usual["surrogate"]))

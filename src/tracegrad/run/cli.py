@@ -33,7 +33,8 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad audit RULE             what a rule costs, and whom a weight change needs
   tracegrad tasks|rules|neurons    list what there is
 
-  NEURON is one of the list or yours: FILE.py:MyNeuron. tracegrad COMMAND --help: all options.
+  NEURON is one of the list or yours: FILE.py:MyNeuron, with --neuron where there is no NEURON.
+  tracegrad COMMAND --help: all options.
 """
 
 

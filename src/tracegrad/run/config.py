@@ -8,8 +8,9 @@ import tyro
 
 from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
-from tracegrad.learn import rules
-from tracegrad.model import NEURONS, surrogate
+from tracegrad.learn import losses, rules, signals
+from tracegrad.model import LI, DoubleExponential, Integrator, Memoryless, surrogate
+from tracegrad.run.user_neuron import source_of
 
 SURROGATES = {
     made.__name__: made
@@ -22,8 +23,28 @@ SURROGATES = {
         surrogate.StraightThrough,
     )
 }
+RULES = {made.__name__: made for made in rules.RULES}
+SIGNALS = {
+    "symmetric": signals.Symmetric,
+    "random": signals.Random,
+    "adaptive": signals.Adaptive,
+    "uniform": signals.Uniform,
+    "target": signals.Target,
+    "local": signals.LocalReadout,
+}
+CLASS_LOSSES = {
+    made.__name__: made
+    for made in (losses.cross_entropy, losses.max_over_time, losses.first_spike_latency)
+}
+VALUE_LOSSES = {made.__name__: made for made in (losses.mean_squared_error, losses.van_rossum)}
+READOUTS = {
+    "leaky": LI,
+    "memoryless": Memoryless,
+    "integrator": Integrator,
+    "double_exponential": DoubleExponential,
+}
+READOUT_TAUS = {"leaky": "tau_mem", "double_exponential": "tau_decay"}
 _NUMBERS = ("tau_mem", "tau_syn", "tau_adapt", "surrogate_slope")
-SIGNALS = ("symmetric", "random", "adaptive", "uniform", "target", "local")
 
 
 def _one_of(key: str, value: object, known: object) -> None:
@@ -49,7 +70,7 @@ class NetworkConfig:
     hidden: tuple[int, ...] = (128,)
     """Neurons of each hidden layer."""
     neuron: str = "LIF"
-    """Neuron of the hidden layers: see `tracegrad neurons`."""
+    """Neuron of the hidden layers: see `tracegrad neurons`, or FILE.py:Class for your own."""
     recurrent: bool = True
     """Connect every hidden layer to itself, one step later."""
     autapses: bool = True
@@ -62,8 +83,12 @@ class NetworkConfig:
     """Time constant of the synaptic current (s), of neurons that have one."""
     tau_adapt: float | None = None
     """Time constant of the adaptive threshold (s), of neurons that have one."""
+    readout: str | None = None
+    """Units of the readout: leaky, memoryless, integrator (the sum over time) or
+    double_exponential; None: leaky, or memoryless without `tau_readout`."""
     tau_readout: float | None = 20e-3
-    """Time constant of the readout (s); None: a readout without memory."""
+    """Time constant of the readout's leak or, double exponential, decay (s); None: the units' own
+    default, and a memoryless readout where none is named."""
     read_all: bool = False
     """Read all hidden layers, not only the last."""
     input_gain: float = 1.0
@@ -81,9 +106,11 @@ class NetworkConfig:
             raise UsageError(
                 f"network.hidden must be one or more sizes of at least 1, got {self.hidden}."
             )
-        _one_of("network.neuron", self.neuron, [n.__name__ for n in NEURONS])
+        source_of(self.neuron)
         if self.surrogate is not None:
             _one_of("network.surrogate", self.surrogate, SURROGATES)
+        if self.readout is not None:
+            _one_of("network.readout", self.readout, READOUTS)
         for name in (*_NUMBERS, "tau_readout", "input_gain"):
             _positive(f"network.{name}", getattr(self, name))
         _at_least("network.recurrent_gain", self.recurrent_gain, 0)
@@ -95,8 +122,12 @@ class LearningConfig:
 
     rule: str = "block_diagonal"
     """Learning rule: see `tracegrad rules`."""
-    signal: str = "symmetric"
-    """How hidden neurons learn: symmetric (or the rule's own way), or another of the signals."""
+    signal: str | None = None
+    """How hidden neurons hear of the loss: symmetric, random, adaptive, uniform, target or local;
+    None: the rule's own way."""
+    loss: str | None = None
+    """Loss for classes: cross_entropy, max_over_time or first_spike_latency; for values:
+    mean_squared_error or van_rossum; None: the first of them."""
     learning_rate: Annotated[float, tyro.conf.arg(aliases=("--lr",))] = 1e-3
     """Learning rate of Adam."""
     cosine: bool = True
@@ -116,8 +147,11 @@ class LearningConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that make no learner."""
-        _one_of("learning.rule", self.rule, [r.__name__ for r in rules.RULES])
-        _one_of("learning.signal", self.signal, SIGNALS)
+        _one_of("learning.rule", self.rule, RULES)
+        if self.signal is not None:
+            _one_of("learning.signal", self.signal, SIGNALS)
+        if self.loss is not None:
+            _one_of("learning.loss", self.loss, {**CLASS_LOSSES, **VALUE_LOSSES})
         _positive("learning.learning_rate", self.learning_rate)
         for name in ("update_every", "batch", "epochs"):
             _at_least(f"learning.{name}", getattr(self, name), 1)

@@ -2,9 +2,8 @@
 
 from dataclasses import fields, replace
 
-from tracegrad.learn import rules
-from tracegrad.model import NEURONS
-from tracegrad.run.config import Config, LearningConfig, NetworkConfig
+from tracegrad.run.config import READOUT_TAUS, RULES, Config, LearningConfig, NetworkConfig
+from tracegrad.run.user_neuron import load_neuron
 
 _TUNED = {
     "digits": Config(
@@ -76,24 +75,35 @@ _TUNED = {
 }
 
 
-def defaults(task: str, rule: str = "block_diagonal", neuron: str | None = None) -> Config:
-    """Settings that fit `task`, `rule` and `neuron` (None: the one tuned for the task).
+def defaults(
+    task: str,
+    rule: str = "block_diagonal",
+    neuron: str | None = None,
+    readout: str | None = None,
+) -> Config:
+    """Settings that fit `task`, `rule`, `neuron` and `readout` (None: those tuned for the task).
 
     An offline rule updates once per sequence. Another neuron than the tuned one keeps the sizes and
-    gains and has its own time constants and surrogate; a neuron that does not spike has usual gains
-    and no target rate, one without recurrent currents no recurrence.
+    gains and has its own time constants and surrogate; a neuron without a field `surrogate` does
+    not spike and has usual gains and no target rate, one without recurrent currents no recurrence.
+    A user's neuron (FILE.py:Class) is loaded, and refused if it is none. A readout without a time
+    constant has none of the task's.
     """
     config = _TUNED.get(task) or Config(task)  # Config refuses an unknown task by name
     learning = replace(config.learning, rule=rule)
-    online = next(made for made in rules.RULES if made.__name__ == rule)().online
+    online = RULES[rule]().online
     config = replace(config, learning=learning if online else replace(learning, update_every=None))
+    network = replace(config.network, readout=readout)
+    if readout is not None and readout not in READOUT_TAUS:
+        network = replace(network, tau_readout=None)
+    config = replace(config, network=network)
     return config if neuron in (None, config.network.neuron) else _for_neuron(config, neuron)
 
 
 def _for_neuron(config: Config, name: str) -> Config:
     own = dict.fromkeys(("tau_mem", "tau_syn", "tau_adapt", "surrogate", "surrogate_slope"))
     network = replace(config.network, neuron=name, **own)
-    kind = next(neuron for neuron in NEURONS if neuron.__name__ == name)
+    kind = type(load_neuron(name))
     if not kind.recurrent_ports:
         network = replace(network, recurrent=False)
     if "surrogate" in {field.name for field in fields(kind)}:

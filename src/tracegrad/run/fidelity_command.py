@@ -17,7 +17,7 @@ from tracegrad.learn.rule import Rule
 from tracegrad.learn.rules import RULES
 from tracegrad.model import AbstractNeuron, Dense, Layer, Network, Readout
 from tracegrad.run.options import parse
-from tracegrad.run.user_neuron import first_line, load_neuron
+from tracegrad.run.user_neuron import broken, load_neuron
 
 INPUTS, OUTPUTS, BATCH, INPUT_RATE = 16, 2, 4, 0.1
 ACTIVE = 0.15  # mean spikes per step of a hidden neuron that the input gain is chosen for
@@ -117,14 +117,7 @@ def _case(neuron: AbstractNeuron, options: FidelityOptions) -> tuple[Case, float
         scale = options.gain or _gain(_network(neuron, 1.0, options).init(weights), xs)
         return Case(_network(neuron, scale, options).init(weights), xs, ys), scale
     except Exception as error:  # the user's neuron runs here, and may raise anything
-        raise _broken(neuron, error) from error
-
-
-def _broken(neuron: AbstractNeuron, error: Exception) -> UsageError:
-    return UsageError(
-        f"{type(neuron).__name__} does not work as a neuron: {first_line(error)} See the contract: "
-        "python -c 'import tracegrad; help(tracegrad.AbstractNeuron)'."
-    )
+        raise broken(neuron, error) from error
 
 
 def _network(neuron: AbstractNeuron, gain: float, options: FidelityOptions) -> Network:
@@ -168,7 +161,7 @@ def _judge(case: Case, rule: Rule, options: FidelityOptions, skip: bool) -> Fide
         print(f"{rule.name} is left out. {error}")
         return None
     except Exception as error:  # the user's neuron runs here, and may raise anything
-        raise _broken(case.network.layers[0].neuron, error) from error
+        raise broken(case.network.layers[0].neuron, error) from error
 
 
 def _write(neuron: str, options: FidelityOptions, found: list[Fidelity]) -> None:

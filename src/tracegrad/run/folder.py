@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from tracegrad.run.config import Config
 from tracegrad.run.config_file import load_config, to_toml
 from tracegrad.run.environment import environment
 from tracegrad.run.train import Epoch, Result
+from tracegrad.run.user_neuron import source_of
 from tracegrad.run.weights import load_network, to_safetensors
 
 CONFIG, METRICS, WEIGHTS = "config.toml", "metrics.jsonl", "weights.safetensors"
 ENVIRONMENT, SUMMARY = "environment.json", "summary.json"
+NEURON = "neuron.py"  # a user's neuron as it was when the run began
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,21 @@ class RunFolder:
 
     @staticmethod
     def create(path: Path, config: Config) -> "RunFolder":
-        """Make the folder with configuration and environment; never over an existing one."""
+        """Make the folder with configuration and environment; never over an existing one.
+
+        The file of a user's neuron is copied, the configuration names the copy, and the
+        environment holds where it came from and its SHA-256.
+        """
+        made, source = environment(), source_of(config.network.neuron)
+        copied = b"" if source is None else source.file.read_bytes()
         make_folder(path)
+        if source is not None:
+            write(path / NEURON, copied)
+            made["neuron"] = {"source": str(source.file), "sha256": _digest(path / NEURON)}
+            named = replace(config.network, neuron=f"{NEURON}:{source.name}")
+            config = replace(config, network=named)
         write(path / CONFIG, to_toml(config).encode())
-        write(path / ENVIRONMENT, _json(environment()))
+        write(path / ENVIRONMENT, _json(made))
         return RunFolder(path)
 
     @property
@@ -85,8 +98,19 @@ class RunFolder:
         return summary
 
     def config(self) -> Config:
-        """The configuration."""
+        """The configuration; `DataError` if the copy of a user's neuron is not that of the run."""
+        if (self.path / NEURON).exists() and _digest(self.path / NEURON) != self._neuron_digest():
+            raise DataError(
+                f"{self.path / NEURON} is damaged: its SHA-256 is not that of {ENVIRONMENT}."
+            )
         return load_config(self.path / CONFIG)
+
+    def _neuron_digest(self) -> str | None:
+        try:
+            made = json.loads((self.path / ENVIRONMENT).read_text(encoding="utf-8"))
+            return made["neuron"]["sha256"]
+        except (OSError, TypeError, KeyError, ValueError) as error:
+            raise DataError(f"{self.path / ENVIRONMENT} says nothing of {NEURON}.") from error
 
     def epochs(self) -> list[Epoch]:
         """Metrics of the epochs so far; a last line cut short by a crash is left out."""

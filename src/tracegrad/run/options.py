@@ -74,7 +74,8 @@ def parse_train(arguments: list[str]) -> TrainOptions:
             raise UsageError(f"{first.config} is for {base.task}, got TASK {task}. Leave TASK out.")
     elif task:
         chosen = first.settings
-        base = defaults(start.task, chosen.learning.rule, chosen.network.neuron)
+        network = chosen.network
+        base = defaults(start.task, chosen.learning.rule, network.neuron, network.readout)
     else:
         raise UsageError(f"train needs a task: tracegrad train TASK, with {_names()}.")
     return parse(TrainOptions(settings=base), "train TASK", rest)

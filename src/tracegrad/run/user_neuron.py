@@ -4,37 +4,70 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracegrad.errors import UsageError
 from tracegrad.model import NEURONS, AbstractNeuron
+from tracegrad.model.neuron import check_neuron
 
 
-def load_neuron(named: str) -> AbstractNeuron:
-    """The neuron, with its defaults, that `FILE.py:Class` or the name of a library neuron means.
+class Source(NamedTuple):
+    """Where a user's neuron is: its file, and the name of its class."""
 
-    The file is run as a module. `UsageError` with one sentence for a file
-    that is missing or fails, a class that is missing, no neuron, or not made without arguments.
+    file: Path
+    name: str
+
+
+def source_of(named: str) -> Source | None:
+    """The file and class that `FILE.py:Class` names, None for a neuron of the library.
+
+    `UsageError` for what is neither; the file is not looked at.
     """
-    library: dict[str, Any] = {made.__name__: made for made in NEURONS}
+    library = [made.__name__ for made in NEURONS]
     if named in library:
-        return library[named]()
+        return None
     file, colon, name = named.rpartition(":")
     if not colon or not name or not file.endswith(".py"):
         raise UsageError(
             f"A neuron is named FILE.py:Class or is one of {', '.join(library)}, got {named!r}."
         )
-    module = _run(Path(file))
+    return Source(Path(file), name)
+
+
+def load_neuron(named: str) -> AbstractNeuron:
+    """The neuron, with its defaults, that `FILE.py:Class` or the name of a library neuron means.
+
+    The file is run as a module. `UsageError` with one sentence for a file that is missing or fails,
+    a class that is missing, no neuron, not made without arguments, or fails in a step of 1 ms.
+    """
+    source = source_of(named)
+    if source is None:
+        return next(made for made in NEURONS if made.__name__ == named)()
+    file, name = source
+    module = _run(file)
     make: Any = vars(module).get(name)
     if not _is_neuron(make):
-        raise UsageError(_no_neuron(module, Path(file), name))
+        raise UsageError(_no_neuron(module, file, name))
     try:
-        return make()
+        made = make()
     except Exception as error:  # whatever the user's code raises
         raise UsageError(
             f"{name} of {file} must be made without arguments: {first_line(error)} Give every "
             "parameter a default, and define all methods of tracegrad.AbstractNeuron."
         ) from error
+    try:
+        check_neuron(made, 1e-3)
+    except Exception as error:  # whatever the user's code raises
+        raise broken(made, error) from error
+    return made
+
+
+def broken(neuron: AbstractNeuron, error: Exception) -> UsageError:
+    """What to say of a neuron whose own code raised `error`."""
+    return UsageError(
+        f"{type(neuron).__name__} does not work as a neuron: {first_line(error)} See the contract: "
+        "python -c 'import tracegrad; help(tracegrad.AbstractNeuron)'."
+    )
 
 
 def first_line(error: BaseException) -> str:

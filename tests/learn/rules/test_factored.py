@@ -10,8 +10,11 @@ from jax import lax, random
 import claims
 import tracegrad as tg
 from claims import assert_differ, assert_equal, gradient, network
+from tracegrad.inspect.locality import locality
 from tracegrad.learn import needs
 from tracegrad.learn.loss import loss_and_error
+from tracegrad.learn.plans.plan import Data
+from tracegrad.learn.plans.step import Step
 
 rules, signals = tg.rules, tg.signals
 LOSS = tg.losses.mean_squared_error(tg.RateRegulariser(strength=2.0, target=0.1))
@@ -24,29 +27,90 @@ DETACHED = network(
 RATES = network(tg.Tanh(tau_mem=3e-3))
 
 
+MEMORY = network(
+    tg.CubaLIF(tau_mem=10e-3, normalised=False, v_threshold=2.0),
+    tg.ALIF(tau_mem=10e-3, tau_adapt=20e-3),
+)
+
+
+XS, YS = claims.inputs(), claims.targets()  # made here, not while something is traced
+
+
+@jax.jit
+@jax.grad
+def spatial(net, weights):
+    """AD with all state before a step constant."""
+    circuit = net.discretise()
+
+    def body(state, now):
+        x, y, w = now
+        still = lax.stop_gradient(state)
+        after = circuit.step(still, x, circuit.stages[0].feedforward(x)).after
+        return after, loss_and_error(PLAIN, after[-1].z, y, w)[0]
+
+    return jnp.sum(lax.scan(body, circuit.rest(claims.BATCH), (XS, YS, weights))[1])
+
+
 def test_sltt_is_ad_with_all_state_before_a_step_constant():
-    net = network(
-        tg.CubaLIF(tau_mem=10e-3, normalised=False, v_threshold=2.0),
-        tg.ALIF(tau_mem=10e-3, tau_adapt=20e-3),
-    )
+    ours = gradient(MEMORY, rules.sltt(), loss=PLAIN)
+    assert_equal(ours, spatial(MEMORY, claims.weights()))
+    assert_differ(ours, gradient(MEMORY, rules.d_rtrl(), loss=PLAIN), "layers.0.input.weight")
 
-    @jax.jit
-    @jax.grad
-    def oracle(net):
-        circuit = net.discretise()
 
-        def body(state, now):
-            x, y, w = now
-            still = lax.stop_gradient(state)
-            after = circuit.step(still, x, circuit.stages[0].feedforward(x)).after
-            return after, loss_and_error(PLAIN, after[-1].z, y, w)[0]
+KEPT, OF = 3, 10
 
-        data = (claims.inputs(), claims.targets(), claims.weights())
-        return jnp.sum(lax.scan(body, circuit.rest(claims.BATCH), data)[1])
 
-    ours = gradient(net, rules.sltt(), loss=PLAIN)
-    assert_equal(ours, oracle(net))
-    assert_differ(ours, gradient(net, rules.d_rtrl(), loss=PLAIN), "layers.0.input.weight")
+def drawn(key, steps):
+    """Which steps SLTT-K draws in a stream from this key, as it remembers them."""
+    plan = Step(rules.sltt(steps=KEPT, of=OF), PLAIN)
+    circuit = MEMORY.discretise()
+
+    def body(stream, now):
+        stream = plan.block(circuit, (), stream, Data(*(a[None] for a in now), None)).stream
+        return stream, stream.memory.chosen
+
+    cut = (XS[:steps], YS[:steps], jnp.ones((steps, claims.BATCH)))
+    return lax.scan(body, plan.rest(circuit, claims.BATCH, key), cut)[1]
+
+
+def test_sltt_k_is_ad_at_the_drawn_steps_alone():
+    """25 steps are two windows of ten, and half of a third."""
+    chosen = np.asarray(jax.jit(drawn, static_argnums=1)(random.key(0), claims.STEPS))
+    assert (chosen[:, 0] == chosen[:, 1]).all(), "one draw for the batch"
+    assert [chosen[:10, 0].sum(), chosen[10:20, 0].sum()] == [KEPT, KEPT]
+    ours = gradient(MEMORY, rules.sltt(steps=KEPT, of=OF), loss=PLAIN)
+    counted = jnp.where(chosen, claims.weights() * (OF / KEPT), 0.0)
+    assert_equal(ours, spatial(MEMORY, counted))
+    assert_differ(ours, spatial(MEMORY, claims.weights()), "layers.0.input.weight")
+    net = network(tg.LIF(tau_mem=10e-3), recurrent=False)
+    whole = gradient(net, rules.sltt(steps=OF, of=OF), loss=LOSS)
+    assert_equal(whole, gradient(net, rules.sltt(), loss=LOSS))
+
+
+def test_every_step_is_drawn_as_often_so_that_sltt_k_is_unbiased():
+    """The gradient is linear in the loss weight of a step, so its chance of K / T is the claim."""
+    keys = random.split(random.key(1), 4000)
+    chosen = np.asarray(jax.jit(jax.vmap(lambda key: drawn(key, 13)))(keys))[..., 0]
+    assert (chosen[:, :OF].sum(axis=1) == KEPT).all()
+    spread = np.sqrt(0.3 * 0.7 / len(keys))
+    assert (np.abs(chosen.mean(axis=0) - KEPT / OF) < 4 * spread).all()
+    together = chosen[:, :OF].astype(float).T @ chosen[:, :OF] / len(keys)
+    pairs = together[~np.eye(OF, dtype=bool)]
+    assert np.abs(pairs - 0.3 * 2 / 9).max() < 4.5 * np.sqrt(0.067 * 0.933 / len(keys))
+    assert not (chosen[:, 0] == chosen[:, 10]).all(), "every window draws anew"
+
+
+def test_sltt_k_is_judged_by_what_it_can_reach_and_refuses_nonsense():
+    """One step of a thousand: its few steps of a probe would show no path at all."""
+    rare = rules.sltt(steps=1, of=1000)
+    net = tg.Network(tg.Layer(tg.Dense(2, 2), tg.LIF()), readout=tg.Readout(2, 1), dt=1e-3)
+    tg.Learner(net.freeze("*.neuron.*"), rare, PLAIN, optax.sgd(0.1))
+    needs_of = locality(net, rare)["layers.0.weight"]
+    assert needs_of.presynaptic and needs_of.postsynaptic and needs_of.broadcast
+    with pytest.raises(ValueError, match="needs both steps and of, got steps=3 and of=None"):
+        rules.sltt(steps=3)
+    with pytest.raises(ValueError, match="at least 1 and at most of, got steps=4 and of=3"):
+        rules.sltt(steps=4, of=3)
 
 
 def test_a_current_that_reaches_the_output_a_step_later_is_refused_by_sltt():

@@ -4,12 +4,11 @@ from tracegrad.learn.filter import Kappa
 from tracegrad.learn.influence import Block
 from tracegrad.learn.needs import double_exponential_readout
 from tracegrad.learn.rule import Rule
-from tracegrad.learn.signal import Random, Symmetric
+from tracegrad.learn.signal import AbstractSignal, Symmetric
 from tracegrad.learn.signals.own_error import OwnError
-from tracegrad.learn.signals.uniform import Uniform
 
 
-def superspike(signal: Random | Uniform | None = None) -> Rule:
+def superspike(signal: AbstractSignal | None = None) -> Rule:
     r"""SuperSpike: $\Delta W_{ij}=\eta\sum_t\tilde e_i^t\;\alpha*[\sigma'(U_i)\,(\epsilon*S_j)]^t$.
 
     The error $\tilde e=\alpha*(\hat S-S)$ and the product of surrogate derivative and presynaptic
@@ -17,8 +16,8 @@ def superspike(signal: Random | Uniform | None = None) -> Rule:
     is `van_rossum()`, the readout has `DoubleExponential` units, and for a population that itself
     shall produce the trains its weights are the identity, frozen. The last layer hears its own
     error; layers below hear it through the weights above and their surrogate derivatives (which the
-    source leaves out), or by `Random()` or `Uniform()` feedback. Memory O(batch (k + 2) p), time
-    O(batch k^2 p) a step. The source also scales each weight's step, see
+    source leaves out), or by fixed feedback, `Random()` or `Uniform()` in the source. Memory
+    O(batch (k + 2) p), time O(batch k^2 p) a step. The source also scales each weight's step, see
     `tg.scale_by_decaying_max`. Source: Zenke & Ganguli 2018.
 
     Keeps: the filters of membrane, synapse and distance.
