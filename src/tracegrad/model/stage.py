@@ -95,10 +95,21 @@ class Stage(eqx.Module):
         Each coefficient is shared by the batch, (n,), or one per sample, (batch, n); each current
         is (batch, n).
         """
+        s = self.advance(c, before, current)
+        return StageState(s, self.emit(c, s))
 
-        def one(c: Rows, before: StageState, current: Ports) -> StageState:
-            s = self.neuron.step(c, before.s, before.z, seen_current(self.neuron, current))
-            return StageState(s, self.neuron.output(c, s))
+    def advance(self, c: Rows, before: StageState, current: Ports) -> Rows:
+        """Every neuron's states after a step; see `cell`."""
 
-        per_sample = {name: 0 if value.ndim == 2 else None for name, value in c.items()}
-        return jax.vmap(jax.vmap(one), in_axes=(per_sample, 0, 0))(c, before, current)
+        def one(c: Rows, before: StageState, current: Ports) -> Rows:
+            return self.neuron.step(c, before.s, before.z, seen_current(self.neuron, current))
+
+        return jax.vmap(jax.vmap(one), in_axes=(_per_sample(c), 0, 0))(c, before, current)
+
+    def emit(self, c: Rows, s: Rows) -> Float[Array, "batch n"]:
+        """Every neuron's output in states `s`; see `cell`."""
+        return jax.vmap(jax.vmap(self.neuron.output), in_axes=(_per_sample(c), 0))(c, s)
+
+
+def _per_sample(c: Rows) -> dict[str, int | None]:
+    return {name: 0 if value.ndim == 2 else None for name, value in c.items()}

@@ -55,27 +55,22 @@ class Chunk(AbstractReverse):
         self, circuit: Circuit, feedback: Feedback, state: State, data: Data
     ) -> tuple[State, list[Seen]]:
         """See `AbstractReverse`."""
-
-        def body(state: State, now: tuple) -> tuple[State, tuple]:
-            x, first, valid = now
-            moment = circuit.step(state, x, first)
-            after = hold(valid, moment.after, state)
-            return after, (moment.current, state, tuple(stage.z for stage in after))
-
-        first = circuit.stages[0].feedforward(data.xs)
-        end, kept = jax.lax.scan(body, state, (data.xs, first, data.valid))
-        outputs = kept[2]
-        incoming = [data.xs, *outputs[:-2], circuit.read(list(outputs[:-1]))]
-        return end, [
-            Seen(x, current, before, z, after, data.valid)
-            for x, current, before, z, after in zip(incoming, *kept, end, strict=True)
-        ]
+        ends, seen, outputs, incoming = [], [], [], data.xs
+        for index, (stage, start) in enumerate(zip(circuit.stages, state, strict=True)):
+            if index == len(circuit.hidden):
+                incoming = circuit.read(outputs)
+            end, current, after = _through(stage, start, incoming, data.valid)
+            ends.append(end)
+            seen.append(Seen(incoming, current, start, after, data.valid))
+            outputs.append(after.z)
+            incoming = after.z
+        return tuple(ends), seen
 
     def backward(
         self, stage: Stage, taps: Taps, trace: Trace | None, asked: Rows, seen: Seen
     ) -> tuple[Stage, Trace | None]:
         """See `AbstractReverse`."""
-        names = [*seen.before.s, *taps] if trace is not None else []
+        names = [*seen.start.s, *taps] if trace is not None else []
         start = _start(stage, taps, names, seen)
         weight = self.influence.own_weight(stage)
         adjoint, currents = _backward(stage, taps, weight, start, asked, seen)
@@ -92,16 +87,34 @@ class Chunk(AbstractReverse):
         )
 
 
+def _through(
+    stage: Stage, start: StageState, incoming: Array, valid: Array | None
+) -> tuple[StageState, Ports, StageState]:
+    """A stage through the block: its end, and currents and states of every step.
+
+    What comes from below is one product for all steps.
+    """
+
+    def body(state: StageState, now: tuple) -> tuple[StageState, tuple[Ports, StageState]]:
+        below, valid = now
+        current = stage.current(below, state.z)
+        after = hold(valid, stage.cell(stage.coefficients, state, current), state)
+        return after, (current, after)
+
+    end, (current, after) = jax.lax.scan(body, start, (stage.feedforward(incoming), valid))
+    return end, current, after
+
+
 def _start(stage: Stage, taps: Taps, names: list[str], seen: Seen) -> Adjoint:
     """Cotangents at the end of the block: none for the loss, one for each carried quantity."""
-    shape = (1 + len(names), *seen.before.z.shape[1:])
-    zero = jnp.zeros(shape, seen.before.z.dtype)
+    shape = (1 + len(names), *seen.start.z.shape)
+    zero = jnp.zeros(shape, seen.start.z.dtype)
 
     def unit(name: str) -> Array:
         return zero.at[1 + names.index(name)].set(1.0) if name in names else zero
 
     return Adjoint(
-        {row: unit(row) for row in seen.before.s},
+        {row: unit(row) for row in seen.start.s},
         zero,
         {tap: unit(tap) for tap in taps},
         {name: zero for name in stage.coefficients},
@@ -120,18 +133,21 @@ def _backward(
 
     Those of the currents are (time, starts, batch, n).
     """
-    batch = seen.before.z.shape[1]
+    batch = seen.start.z.shape[0]
     c = {k: jnp.broadcast_to(v, (batch, stage.size)) for k, v in stage.coefficients.items()}
 
     def body(after: Adjoint, now: tuple) -> tuple[Adjoint, Ports]:
-        asked, before, current, valid = now
+        asked, before, current, s, valid = now
         tapped = {OUTPUT: after.z} | dict(after.taps)
         tapped |= {name: tapped[name].at[0].add(asked[name]) for name in tapped if name in asked}
         for name, tap in reversed(taps.items()):
             tapped[tap.source] = tapped[tap.source] + tap.gain * tapped[name]
         z = tapped[OUTPUT]
-        _, back = jax.vjp(stage.cell, c, before, current)
-        d_c, d_before, d_current = jax.vmap(back)(StageState(after.s, z))
+        _, emitted = jax.vjp(stage.emit, c, s)
+        d_c, d_s = jax.vmap(emitted)(z)
+        _, advanced = jax.vjp(stage.advance, c, before, current)
+        more, d_before, d_current = jax.vmap(advanced)(jax.tree.map(jnp.add, after.s, d_s))
+        d_c = jax.tree.map(jnp.add, d_c, more)
         echoes = [weight[None, None] * d_current[port] for port, weight in self_weight.items()]
         now_adjoint = Adjoint(
             d_before.s,
@@ -147,7 +163,8 @@ def _backward(
             d_current = {k: jnp.where(exists, d, 0.0) for k, d in d_current.items()}
         return now_adjoint, d_current
 
-    return jax.lax.scan(body, start, (asked, seen.before, seen.current, seen.valid), reverse=True)
+    past = (asked, seen.before, seen.current, seen.after.s, seen.valid)
+    return jax.lax.scan(body, start, past, reverse=True)
 
 
 def _collect(
@@ -157,7 +174,6 @@ def _collect(
 
     Without carried traces the loss's part is summed over the batch at once, one large product.
     """
-    axes = "tbn,tbm->bnm" if names else "tbn,tbm->nm"
 
     def per_sample(array: Array) -> Array:
         return array[..., None] if names else jnp.sum(array, axis=0)[..., None]
@@ -166,7 +182,7 @@ def _collect(
         current = {port: c[:, index] for port, c in currents.items()}
 
         def product(part: Ports, activity: Array) -> Ports:
-            return {port: jnp.einsum(axes, current[port], activity) for port in part}
+            return {port: _product(current[port], activity, bool(names)) for port in part}
 
         bias = stage.bias
         return Sources(
@@ -177,6 +193,14 @@ def _collect(
         )
 
     return [collect(index) for index in range(1 + len(names))]
+
+
+def _product(current: Array, activity: Array, per_sample: bool) -> Array:
+    """Summed over time, and over the batch as one product unless per sample is asked."""
+    if per_sample:
+        return jnp.einsum("tbn,tbm->bnm", current, activity)
+    flat = (a.reshape(-1, a.shape[-1]) for a in (current, activity))
+    return jnp.matmul(next(flat).T, next(flat))
 
 
 def _older(trace: Trace, adjoint: Adjoint, index: int) -> Sources:
@@ -201,7 +225,7 @@ def _older(trace: Trace, adjoint: Adjoint, index: int) -> Sources:
 
 def _carried(stage: Stage, taps: Taps, old: Trace, new: dict[str, Sources], seen: Seen) -> Trace:
     """The traces at the end of the block."""
-    direct, emit = emission(stage, seen.end.s)
+    direct, emit = emission(stage, {row: s[-1] for row, s in seen.after.s.items()})
     if seen.valid is not None:
         touched = jnp.any(seen.valid, axis=0)
         direct, emit = hold(touched, (direct, emit), (old.direct, old.emit))

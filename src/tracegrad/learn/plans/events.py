@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from tracegrad.learn.demand import demanded
 from tracegrad.learn.filter import OUTPUT, Taps
@@ -54,7 +54,7 @@ class Events(AbstractReverse):
             end, z, kept = Forward(stage, rows, currents)(stage, before, incoming, data.valid)
             gone = _Gone(Block(incoming, before, z, kept, data.valid), back)
             ends.append(end)
-            seen.append(_seen(stage, gone, end))
+            seen.append(_seen(stage, gone))
             outputs.append(z)
             incoming = z
         return tuple(ends), seen
@@ -107,18 +107,10 @@ class _Gone(NamedTuple):
     kernel: Backward
 
 
-def _seen(stage: Stage, gone: _Gone, end: StageState) -> Seen:
+def _seen(stage: Stage, gone: _Gone) -> Seen:
     """The block as signals see it; what nobody reads is zero."""
     block = gone.block
     nothing = jnp.zeros_like(block.z)
-
-    def earlier(first: Array, later: Array) -> Array:
-        return jnp.concatenate([first[None], later[:-1]])
-
     rows = {row: block.kept.s.get(row, nothing) for row in block.before.s}
-    before = StageState(
-        {row: earlier(first, rows[row]) for row, first in block.before.s.items()},
-        earlier(block.before.z, block.z),
-    )
     current = {port: block.kept.current.get(port, nothing) for port in ports(stage.neuron)}
-    return Seen(block.xs, current, before, block.z, end, block.valid, gone)
+    return Seen(block.xs, current, block.before, StageState(rows, block.z), block.valid, gone)

@@ -31,18 +31,22 @@ class Seen(NamedTuple):
 
     incoming: Float[Array, "time batch m"]
     current: Ports
-    before: StageState
-    output: Float[Array, "time batch n"]
-    end: StageState
+    start: StageState
+    after: StageState
     valid: Bool[Array, "time batch"] | None
     kept: Any = None
 
     @property
-    def after(self) -> StageState:
-        """The states after each step."""
+    def before(self) -> StageState:
+        """The states before each step."""
         return jax.tree.map(
-            lambda before, end: jnp.concatenate([before[1:], end[None]]), self.before, self.end
+            lambda start, after: jnp.concatenate([start[None], after[:-1]]), self.start, self.after
         )
+
+    @property
+    def output(self) -> Float[Array, "time batch n"]:
+        """The output of each step."""
+        return self.after.z
 
 
 class AbstractReverse(AbstractPlan):
