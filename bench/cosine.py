@@ -16,7 +16,7 @@ def gradients(networks: tg.Network, rule: tg.Rule, data: Data) -> tuple[tg.Netwo
 
     Compiled once for each rule and structure of network.
     """
-    plan = choose(rule, tg.losses.mean_squared_error(), None, carry=False)
+    plan = choose(rule, tg.losses.mean_squared_error(), None, carry=False).plan
     gradient, rates = _all(networks, data, plan)
     return gradient, [float(jnp.mean(rate)) for rate in rates]
 

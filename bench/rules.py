@@ -112,12 +112,14 @@ def compare(suite: Suite, name: str, options: argparse.Namespace) -> dict:
     one = jax.tree.map(lambda a: a[0], nets)
     count = options.draws if random(RULES[name], one) else 1
     keys = jax.random.split(jax.random.key(1), (options.seeds, count))
-    exact, rates = gradients(nets, data, keys[:, :1], choose(tg.rules.bptt(), loss, None, False))
+    exact, rates = gradients(
+        nets, data, keys[:, :1], choose(tg.rules.bptt(), loss, None, False).plan
+    )
     mean = [float(jnp.mean(jnp.abs(rate))) for rate in rates]
     limit = 1.0 if name == "rflo" else 0.5
     if not all(0.01 < rate < limit for rate in mean):
         raise RuntimeError(f"{name}: mean outputs {mean} show nothing. Change the gain.")
-    ours, _ = gradients(nets, data, keys, choose(RULES[name], loss, None, False))
+    ours, _ = gradients(nets, data, keys, choose(RULES[name], loss, None, False).plan)
     cosines = {
         kind: angles(pick(ours), pick(exact))
         for kind, pick in suite.kinds.items()

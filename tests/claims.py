@@ -61,7 +61,9 @@ def block(net, rule, loss=None, data=None, plan=None, stream=None, feedback=None
     """The outcome of one block, with the gradient pulled back to the parameters."""
     loss = loss or tg.losses.mean_squared_error()
     plan = (
-        (plan or choose(rule, loss, None, carry=True)) if not callable(plan) else plan(rule, loss)
+        (plan or choose(rule, loss, None, carry=True).plan)
+        if not callable(plan)
+        else plan(rule, loss)
     )
     data = data or Data(inputs(), targets(), weights(), None)
 

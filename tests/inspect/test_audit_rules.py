@@ -116,7 +116,7 @@ def test_memory_is_what_a_run_allocates(name):
     """The arrays of the plan for an update at every step, for two samples."""
     rule, memory = RULES[name], seen(name).memory
     net = network(name).init(jax.random.key(0))
-    plan = choose(rule, tg.losses.mean_squared_error(), 1, carry=True)
+    plan = choose(rule, tg.losses.mean_squared_error(), 1, carry=True).plan
     stream = plan.rest(net.discretise(), 2, jax.random.key(1))
     assert entries(stream.state) == 2 * memory.state
     assert entries(stream) == 2 * (memory.state + memory.rule + memory.flags)

@@ -33,8 +33,8 @@ def calls(monkeypatch):
         sources[name] = (source, function)
         return name
 
-    def recorded(name, results):
-        inner = call(name, results)
+    def recorded(name, results, **options):
+        inner = call(name, results, **options)
 
         def run(*arguments):
             made.append((*sources[name], arguments, results))

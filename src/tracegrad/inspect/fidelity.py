@@ -242,7 +242,7 @@ def _whole(
 ) -> tuple[Network, Outcome]:
     """The gradient of a whole block as the optimiser sees it; random parts come from `key`."""
     feedback = rule.signal.init(net, key)
-    circuit, plan = net.discretise(), choose(rule, loss, None, carry=False)
+    circuit, plan = net.discretise(), choose(rule, loss, None, carry=False).plan
     batch = data.xs.shape[1]
     stream = plan.rest(circuit, batch, key)
     outcome = plan.block(circuit, feedback, stream, data)

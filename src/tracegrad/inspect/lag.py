@@ -74,7 +74,7 @@ def rule_by_lag(
     data, feedback = run
     if not rule.online:
         return exact_by_lag(network, loss, data, lags)
-    plan = choose(rule, loss._replace(rate=RateRegulariser()), 1, carry=True)
+    plan = choose(rule, loss._replace(rate=RateRegulariser()), 1, carry=True).plan
     circuit, batch = network.discretise(), data.xs.shape[1]
     one: Any = None  # state and signal do not depend on the influence: one, beside many memories
     rest = plan.rest(circuit, batch, jax.random.key(0))

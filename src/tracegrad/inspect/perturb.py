@@ -38,7 +38,7 @@ class Seen(NamedTuple):
 def every_step(rule: Rule) -> AbstractPlan:
     """The plan that executes a rule where the weights change at every step."""
     loss = actor_critic() if isinstance(rule.influence, Rewarded) else mean_squared_error()
-    return choose(rule, loss, 1, carry=True)
+    return choose(rule, loss, 1, carry=True).plan
 
 
 def carried(stream: Stream, signal: AbstractSignal, feedback: Any) -> tuple[Any, Any, Any]:

@@ -37,6 +37,13 @@ def pull_back(network: Network, gradient: Circuit) -> Network:
     return back(same)[0]
 
 
+def neurons_learn(network: Network) -> tuple[bool, ...]:
+    """Of each stage, whether a parameter of its neurons learns."""
+    learning = network.learning()
+    neurons = (*(layer.neuron for layer in learning.layers), learning.readout.neuron)
+    return tuple(any(jax.tree.leaves(neuron)) for neuron in neurons)
+
+
 def require_paths(network: Network, plan: AbstractPlan) -> None:
     """Refuse a network with a parameter that learns but whose gradient is structurally zero.
 

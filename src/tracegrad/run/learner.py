@@ -9,9 +9,9 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray
 
 from tracegrad.learn.loss import Loss, mean_squared_error
-from tracegrad.learn.paths import pull_back, require_paths
+from tracegrad.learn.paths import neurons_learn, pull_back, require_paths
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream
-from tracegrad.learn.plans.planner import choose
+from tracegrad.learn.plans.planner import Choice, choose
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Network
@@ -78,15 +78,26 @@ class Learner:
         self.optimiser = optimiser if rule.around is None else rule.around(optimiser)
         self.update_every = update_every
         self._given = plan
-        require_paths(network, choose(rule, mean_squared_error(), update_every, carry=True))
+        self._stages_learn = neurons_learn(network)
+        require_paths(network, choose(rule, mean_squared_error(), update_every, carry=True).plan)
         self.step = jax.jit(self._step, donate_argnums=0)
         self.run = jax.jit(self._run, donate_argnums=0)
         self.sequence = jax.jit(self._sequence, donate_argnums=0)
         self.gradient = jax.jit(self._gradient)
 
-    def plan(self, steps: int | None = None, carry: bool = True) -> AbstractPlan:
+    @property
+    def plan(self) -> Choice:
+        """The plan that executes the rule on sequences, and why; `print(learner.plan)`."""
+        return self._choice(self.update_every, carry=self.update_every is not None)
+
+    def _choice(self, steps: int | None, carry: bool) -> Choice:
+        if self._given is not None:
+            return Choice(self._given, "it was asked for")
+        return choose(self.rule, self.loss, steps, carry, self._stages_learn)
+
+    def _plan(self, steps: int | None = None, carry: bool = True) -> AbstractPlan:
         """The plan for blocks of `steps` steps."""
-        return self._given or choose(self.rule, self.loss, steps, carry)
+        return self._choice(steps, carry).plan
 
     def init(self, key: PRNGKeyArray, batch: int) -> LearnerState:
         """Fresh state for `batch` parallel streams: weights drawn, traces and states at zero."""
@@ -112,7 +123,7 @@ class Learner:
         return state._replace(stream=_apart(self._rest(state.network, batch, now)), key=later)
 
     def _rest(self, network: Network, batch: int, key: PRNGKeyArray) -> Stream:
-        return self.plan(self.update_every).rest(network.discretise(), batch, key)
+        return self._plan(self.update_every).rest(network.discretise(), batch, key)
 
     def _step(
         self,
@@ -130,7 +141,7 @@ class Learner:
             )
         every = self.update_every
         data = _data(x[None], y[None], *(None if a is None else a[None] for a in (weight, valid)))
-        state, outcome = self._accumulate(state, self.plan(1), data)
+        state, outcome = self._accumulate(state, self._plan(1), data)
         due = state.waiting >= every
         state = jax.lax.cond(due, self._update, lambda state: state, state)
         return state, Info(outcome.loss, outcome.outputs[0], outcome.rates)
@@ -145,7 +156,7 @@ class Learner:
     ) -> tuple[LearnerState, Info]:
         """A block of steps that follows on the steps before; its length is a multiple of K."""
         data = _data(xs, ys, weight, valid)
-        return self._windows(state, data, self.plan(self.update_every))
+        return self._windows(state, data, self._plan(self.update_every))
 
     def _sequence(
         self,
@@ -157,7 +168,7 @@ class Learner:
     ) -> tuple[LearnerState, Info]:
         """Whole sequences, one per sample: from rest, and nothing is carried over."""
         data = _data(xs, ys, weight, valid)
-        plan = self.plan(self.update_every, carry=self.update_every is not None)
+        plan = self.plan.plan
         now, then, later = jax.random.split(state.key, 3)
         rest = plan.rest(state.network.discretise(), xs.shape[1], now)
         ended, info = self._windows(state._replace(stream=rest), data, plan)
@@ -175,7 +186,7 @@ class Learner:
         """The gradient of a block, without an update, and the state carried on."""
         blank = jax.tree.map(jnp.zeros_like, state.gradient)
         state, outcome = self._accumulate(
-            state._replace(gradient=blank), self.plan(), _data(xs, ys, weight, valid)
+            state._replace(gradient=blank), self._plan(), _data(xs, ys, weight, valid)
         )
         return state.gradient[0], state, Info(outcome.loss, outcome.outputs, outcome.rates)
 

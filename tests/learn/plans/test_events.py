@@ -10,6 +10,7 @@ import claims
 import oracle
 import tracegrad as tg
 from claims import assert_differ, assert_equal, block, difference, gradient, network
+from tracegrad.learn.plans.by_density import ByDensity
 from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.events import Events
 from tracegrad.learn.plans.plan import Data
@@ -124,3 +125,18 @@ def test_code_that_no_compiler_takes_leaves_nothing_behind(tmp_path, monkeypatch
     with pytest.raises(compiler.NoCompilerError, match="refused"):
         compiler.target("this is no C", "forward")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_density_of_the_input_chooses_and_changes_nothing():
+    """Both ways give one gradient; a neuron that has no form in C goes the dense way."""
+
+    def below(threshold):
+        return lambda r, c: ByDensity(r, c, one_block(r, c), Events(r, c), threshold, least=0)
+
+    net = deep()
+    step = gradient(net, rules.eprop(), plan=Step)
+    for threshold in (1.0, -1.0):  # always events, never
+        assert_equal(gradient(net, rules.eprop(), plan=below(threshold)), step)
+    sorting = network(Sorting(tau_mem=10e-3))
+    ours = gradient(sorting, rules.eprop(), plan=below(1.0))
+    assert_equal(ours, gradient(sorting, rules.eprop(), plan=Step))

@@ -101,7 +101,7 @@ class Forward:
         last = jax.ShapeDtypeStruct((batch, n), xs.dtype)
         rows, currents = self.keep
         shapes = [every, *[last] * (len(names.rows) + 1), *[every] * (len(rows) + len(currents))]
-        z, *rest = jax.ffi.ffi_call(self.target, shapes)(
+        z, *rest = jax.ffi.ffi_call(self.target, shapes, vmap_method="sequential")(
             xs,
             _or_nothing(valid),
             *(stage.weight[p].T for p in names.below),
@@ -165,7 +165,9 @@ class Backward:
         ]
         dtype = block.xs.dtype
         fixed = [value for tap in self.asked.taps.values() for value in (tap.decay, tap.gain)]
-        found = jax.ffi.ffi_call(self.target, [jax.ShapeDtypeStruct(s, dtype) for s in shapes])(
+        found = jax.ffi.ffi_call(
+            self.target, [jax.ShapeDtypeStruct(s, dtype) for s in shapes], vmap_method="sequential"
+        )(
             block.xs,
             _or_nothing(block.valid),
             block.z,
