@@ -67,9 +67,10 @@ class Chunk(AbstractReverse):
         return tuple(ends), seen
 
     def backward(
-        self, stage: Stage, taps: Taps, trace: Trace | None, asked: Rows, seen: Seen
+        self, circuit: Circuit, index: int, trace: Trace | None, asked: Rows, seen: Seen
     ) -> tuple[Stage, Trace | None]:
         """See `AbstractReverse`."""
+        stage, taps = circuit.stages[index], self.taps(circuit, index)
         names = [*seen.start.s, *taps] if trace is not None else []
         start = _start(stage, taps, names, seen)
         weight = self.influence.own_weight(stage)

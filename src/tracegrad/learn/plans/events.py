@@ -6,22 +6,20 @@ the C that its own equations translate to.
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from tracegrad.learn.demand import demanded
-from tracegrad.learn.filter import OUTPUT, Taps
+from tracegrad.learn.filter import OUTPUT
 from tracegrad.learn.influence import Trace
 from tracegrad.learn.local import Rows
-from tracegrad.learn.plans.event_kernels import Asked, Backward, Block, Forward
+from tracegrad.learn.plans.event_kernels import Asked, Backward, Block, Forward, Kept
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.reverse import AbstractReverse, Seen, Verdict
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, Moment, State
-from tracegrad.model.neuron import ports
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Stage, StageState
 
@@ -49,22 +47,24 @@ class Events(AbstractReverse):
         for index, (stage, before) in enumerate(zip(circuit.stages, state, strict=True)):
             if index == len(circuit.hidden):
                 incoming = circuit.read(outputs)
-            back = Backward(stage, self._asks(circuit, index))
-            rows, currents = (a | b for a, b in zip(back.reads, wanted[index], strict=True))
+            reads = Backward(stage, self._asks(circuit, index)).reads
+            rows, currents = (a | b for a, b in zip(reads, wanted[index], strict=True))
             end, z, kept = Forward(stage, rows, currents)(stage, before, incoming, data.valid)
-            gone = _Gone(Block(incoming, before, z, kept, data.valid), back)
             ends.append(end)
-            seen.append(_seen(stage, gone))
+            seen.append(Seen(incoming, kept.current, before, StageState(kept.s, z), data.valid))
             outputs.append(z)
             incoming = z
         return tuple(ends), seen
 
     def backward(
-        self, stage: Stage, taps: Taps, trace: Trace | None, asked: Rows, seen: Seen
+        self, circuit: Circuit, index: int, trace: Trace | None, asked: Rows, seen: Seen
     ) -> tuple[Stage, Trace | None]:
         """See `AbstractReverse`."""
+        stage = circuit.stages[index]
+        kept = Kept(seen.after.s, seen.current)
+        block = Block(seen.incoming, seen.start, seen.after.z, kept, seen.valid)
         own = self.influence.own_weight(stage)
-        return seen.kept.kernel(stage, own, seen.kept.block, asked), None
+        return Backward(stage, self._asks(circuit, index))(stage, own, block, asked), None
 
     def _asks(self, circuit: Circuit, index: int) -> Asked:
         """What is asked of a stage; the readout has no taps, and its output is asked."""
@@ -74,7 +74,7 @@ class Events(AbstractReverse):
         rated = [OUTPUT] if self.loss.rate.strength else []
         signals = tuple(dict.fromkeys([self.rule.filter.meets(circuit), *rated]))
         own = self.influence.self_weight and circuit.stages[index].recurrent is not None
-        return Asked(self.rule.filter.taps(circuit), signals, own, learned)
+        return Asked(self.taps(circuit, index), signals, own, learned)
 
     def _wanted(
         self, circuit: Circuit, feedback: Feedback, state: State, data: Data
@@ -98,19 +98,3 @@ class Events(AbstractReverse):
             )
             for before, after, current in zip(read.before, read.after, read.current, strict=True)
         ]
-
-
-class _Gone(NamedTuple):
-    """A block gone through, and the kernel for the way back."""
-
-    block: Block
-    kernel: Backward
-
-
-def _seen(stage: Stage, gone: _Gone) -> Seen:
-    """The block as signals see it; what nobody reads is zero."""
-    block = gone.block
-    nothing = jnp.zeros_like(block.z)
-    rows = {row: block.kept.s.get(row, nothing) for row in block.before.s}
-    current = {port: block.kept.current.get(port, nothing) for port in ports(stage.neuron)}
-    return Seen(block.xs, current, block.before, StageState(rows, block.z), block.valid, gone)

@@ -1,6 +1,7 @@
 """reverse: what the plans that go forward through a block and back have in common."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
 from tracegrad.learn.signal import Feedback, Heard, Signals
 from tracegrad.model.network import Circuit, Moment, State
+from tracegrad.model.neuron import ports
 from tracegrad.model.stage import Ports, Stage, StageState
 
 
@@ -27,20 +29,23 @@ class Verdict(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A block as one stage saw it; arrays have time as first axis. `kept` is the plan's own."""
+    """A block as one stage saw it; arrays have time as first axis.
+
+    `current` and `after.s` hold what the plan kept: a name that nobody reads may be missing.
+    """
 
     incoming: Float[Array, "time batch m"]
     current: Ports
     start: StageState
     after: StageState
     valid: Bool[Array, "time batch"] | None
-    kept: Any = None
 
     @property
     def before(self) -> StageState:
-        """The states before each step."""
+        """The states before each step, of those that are kept."""
+        start = StageState({row: self.start.s[row] for row in self.after.s}, self.start.z)
         return jax.tree.map(
-            lambda start, after: jnp.concatenate([start[None], after[:-1]]), self.start, self.after
+            lambda start, after: jnp.concatenate([start[None], after[:-1]]), start, self.after
         )
 
     @property
@@ -66,9 +71,13 @@ class AbstractReverse(AbstractPlan):
 
     @abstractmethod
     def backward(
-        self, stage: Stage, taps: Taps, trace: Trace | None, asked: Rows, seen: Seen
+        self, circuit: Circuit, index: int, trace: Trace | None, asked: Rows, seen: Seen
     ) -> tuple[Stage, Trace | None]:
         """Gradient of one stage, and its traces at the end of the block."""
+
+    def taps(self, circuit: Circuit, index: int) -> Taps:
+        """The filter's taps behind a stage; the readout has none."""
+        return self.rule.filter.taps(circuit) if index < len(circuit.hidden) else {}
 
     def outcome(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
         """See `AbstractPlan`."""
@@ -80,13 +89,12 @@ class AbstractReverse(AbstractPlan):
         )
         steps, counts = count_steps(data), tuple(map(_count, seen[:-1]))
         judged = Verdict(errors, data.ys, data.weight)
-        asked = self.asked(circuit, feedback, _moments(seen), judged)
+        asked = self.asked(circuit, feedback, moments(circuit, seen), judged)
         asked = [*map(partial(self._penalise, steps=steps), asked, counts), {OUTPUT: errors}]
         gradients, traces = [], []
-        for index, stage in enumerate(circuit.stages):
-            taps = self.rule.filter.taps(circuit) if index < len(circuit.hidden) else {}
+        for index in range(len(circuit.stages)):
             trace = stream.memory[index] if stream.memory else None
-            gradient, trace = self.backward(stage, taps, trace, asked[index], seen[index])
+            gradient, trace = self.backward(circuit, index, trace, asked[index], seen[index])
             gradients.append(gradient)
             traces.append(trace)
         rates = tuple(jnp.sum(c, axis=0) / jnp.maximum(jnp.sum(steps), 1.0) for c in counts)
@@ -116,14 +124,19 @@ class AbstractReverse(AbstractPlan):
         return asked | {OUTPUT: asked[OUTPUT] + penalty if OUTPUT in asked else penalty}
 
 
-def _moments(seen: list[Seen]) -> Moment:
-    """The block as the signal sees it, time first."""
-    return Moment(
-        tuple(s.incoming for s in seen),
-        tuple(s.current for s in seen),
-        tuple(s.before for s in seen),
-        tuple(s.after for s in seen),
-    )
+def moments(circuit: Circuit, seen: list[Seen]) -> Moment:
+    """The block as the signal sees it, time first; what nobody reads is zero."""
+
+    def filled(known: Rows, names: Iterable[str], like: Array) -> Rows:
+        return {name: known.get(name, jnp.zeros_like(like)) for name in names}
+
+    currents, befores, afters = [], [], []
+    for stage, here in zip(circuit.stages, seen, strict=True):
+        z, before = here.output, here.before
+        currents.append(filled(here.current, ports(stage.neuron), z))
+        befores.append(StageState(filled(before.s, here.start.s, z), before.z))
+        afters.append(StageState(filled(here.after.s, here.start.s, z), z))
+    return Moment(tuple(s.incoming for s in seen), *map(tuple, (currents, befores, afters)))
 
 
 def _count(seen: Seen) -> Float[Array, "batch n"]:
