@@ -8,7 +8,7 @@ import numpy as np
 import tracegrad as tg
 from tracegrad.learn.paths import pull_back
 from tracegrad.learn.plans.plan import AbstractPlan, Data
-from tracegrad.learn.plans.planner import choose
+from tracegrad.learn.plans.planner import Work, choose
 
 
 def gradients(networks: tg.Network, rule: tg.Rule, data: Data) -> tuple[tg.Network, list]:
@@ -16,7 +16,7 @@ def gradients(networks: tg.Network, rule: tg.Rule, data: Data) -> tuple[tg.Netwo
 
     Compiled once for each rule and structure of network.
     """
-    plan = choose(rule, tg.losses.mean_squared_error(), None, carry=False).plan
+    plan = choose(rule, tg.losses.mean_squared_error(), Work(None, carry=False)).plan
     gradient, rates = _all(networks, data, plan)
     return gradient, [float(jnp.mean(rate)) for rate in rates]
 

@@ -14,7 +14,7 @@ import tracegrad as tg
 from tracegrad.inspect.perturb import every_step
 from tracegrad.learn.paths import pull_back
 from tracegrad.learn.plans.plan import AbstractPlan, Data
-from tracegrad.learn.plans.planner import choose
+from tracegrad.learn.plans.planner import Work, choose
 
 INPUTS, HIDDEN, OUTPUTS = 20, 24, 4
 TAU = 20e-3
@@ -113,13 +113,13 @@ def compare(suite: Suite, name: str, options: argparse.Namespace) -> dict:
     count = options.draws if random(RULES[name], one) else 1
     keys = jax.random.split(jax.random.key(1), (options.seeds, count))
     exact, rates = gradients(
-        nets, data, keys[:, :1], choose(tg.rules.bptt(), loss, None, False).plan
+        nets, data, keys[:, :1], choose(tg.rules.bptt(), loss, Work(None, False)).plan
     )
     mean = [float(jnp.mean(jnp.abs(rate))) for rate in rates]
     limit = 1.0 if name == "rflo" else 0.5
     if not all(0.01 < rate < limit for rate in mean):
         raise RuntimeError(f"{name}: mean outputs {mean} show nothing. Change the gain.")
-    ours, _ = gradients(nets, data, keys, choose(RULES[name], loss, None, False).plan)
+    ours, _ = gradients(nets, data, keys, choose(RULES[name], loss, Work(None, False)).plan)
     cosines = {
         kind: angles(pick(ours), pick(exact))
         for kind, pick in suite.kinds.items()

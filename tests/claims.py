@@ -9,7 +9,7 @@ from jax import random
 import tracegrad as tg
 from tracegrad.learn.paths import pull_back
 from tracegrad.learn.plans.plan import Data
-from tracegrad.learn.plans.planner import choose
+from tracegrad.learn.plans.planner import Work, choose
 
 STEPS, BATCH, INPUTS, OUTPUTS = 25, 2, 4, 2
 SIZES = (5, 4, 3)
@@ -61,7 +61,7 @@ def block(net, rule, loss=None, data=None, plan=None, stream=None, feedback=None
     """The outcome of one block, with the gradient pulled back to the parameters."""
     loss = loss or tg.losses.mean_squared_error()
     plan = (
-        (plan or choose(rule, loss, None, carry=True).plan)
+        (plan or choose(rule, loss, Work(None, carry=True)).plan)
         if not callable(plan)
         else plan(rule, loss)
     )

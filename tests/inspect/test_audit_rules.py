@@ -15,7 +15,7 @@ from tracegrad.inspect.perturb import every_step
 from tracegrad.inspect.probe import probe
 from tracegrad.learn.plans.look_back import LookBack
 from tracegrad.learn.plans.plan import Data
-from tracegrad.learn.plans.planner import choose
+from tracegrad.learn.plans.planner import Work, choose
 from tracegrad.learn.plans.reward import Reward
 
 M, N, OUT = 7, 5, 3  # lines, LIF neurons of one recurrent layer, readout units
@@ -116,7 +116,7 @@ def test_memory_is_what_a_run_allocates(name):
     """The arrays of the plan for an update at every step, for two samples."""
     rule, memory = RULES[name], seen(name).memory
     net = network(name).init(jax.random.key(0))
-    plan = choose(rule, tg.losses.mean_squared_error(), 1, carry=True).plan
+    plan = choose(rule, tg.losses.mean_squared_error(), Work(1, carry=True)).plan
     stream = plan.rest(net.discretise(), 2, jax.random.key(1))
     assert entries(stream.state) == 2 * memory.state
     assert entries(stream) == 2 * (memory.state + memory.rule + memory.flags)

@@ -19,7 +19,7 @@ from tracegrad.inspect.lag import exact_by_lag, rule_by_lag
 from tracegrad.learn.loss import Loss, cross_entropy, mean_squared_error
 from tracegrad.learn.paths import pull_back
 from tracegrad.learn.plans.plan import Data, Outcome
-from tracegrad.learn.plans.planner import choose
+from tracegrad.learn.plans.planner import Work, choose
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.rules.bptt import bptt
 from tracegrad.model.network import Network
@@ -242,7 +242,7 @@ def _whole(
 ) -> tuple[Network, Outcome]:
     """The gradient of a whole block as the optimiser sees it; random parts come from `key`."""
     feedback = rule.signal.init(net, key)
-    circuit, plan = net.discretise(), choose(rule, loss, None, carry=False).plan
+    circuit, plan = net.discretise(), choose(rule, loss, Work(None, carry=False)).plan
     batch = data.xs.shape[1]
     stream = plan.rest(circuit, batch, key)
     outcome = plan.block(circuit, feedback, stream, data)

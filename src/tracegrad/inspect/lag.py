@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from tracegrad.learn.loss import Loss, loss_and_error
 from tracegrad.learn.paths import pull_back
 from tracegrad.learn.plans.plan import Data, Stream
-from tracegrad.learn.plans.planner import choose
+from tracegrad.learn.plans.planner import Work, choose
 from tracegrad.learn.regulariser import RateRegulariser
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
@@ -74,7 +74,7 @@ def rule_by_lag(
     data, feedback = run
     if not rule.online:
         return exact_by_lag(network, loss, data, lags)
-    plan = choose(rule, loss._replace(rate=RateRegulariser()), 1, carry=True).plan
+    plan = choose(rule, loss._replace(rate=RateRegulariser()), Work(1, carry=True)).plan
     circuit, batch = network.discretise(), data.xs.shape[1]
     one: Any = None  # state and signal do not depend on the influence: one, beside many memories
     rest = plan.rest(circuit, batch, jax.random.key(0))

@@ -13,7 +13,7 @@ from tracegrad.learn.loss import mean_squared_error
 from tracegrad.learn.losses.actor_critic import actor_critic
 from tracegrad.learn.plans.look_back import LookBack
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Judged, Stream
-from tracegrad.learn.plans.planner import choose
+from tracegrad.learn.plans.planner import Work, choose
 from tracegrad.learn.plans.reward import Reward
 from tracegrad.learn.plans.step import Step
 from tracegrad.learn.rule import Rule
@@ -38,7 +38,7 @@ class Seen(NamedTuple):
 def every_step(rule: Rule) -> AbstractPlan:
     """The plan that executes a rule where the weights change at every step."""
     loss = actor_critic() if isinstance(rule.influence, Rewarded) else mean_squared_error()
-    return choose(rule, loss, 1, carry=True).plan
+    return choose(rule, loss, Work(1, carry=True)).plan
 
 
 def carried(stream: Stream, signal: AbstractSignal, feedback: Any) -> tuple[Any, Any, Any]:

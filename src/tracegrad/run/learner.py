@@ -1,17 +1,19 @@
 """Learner: a network, a rule, a loss and an optimiser, learning from a stream."""
 
+from copy import copy
 from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num, PRNGKeyArray
 
 from tracegrad.learn.loss import Loss, mean_squared_error
 from tracegrad.learn.paths import neurons_learn, pull_back, require_paths
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream
-from tracegrad.learn.plans.planner import Choice, choose
+from tracegrad.learn.plans.planner import Choice, Work, choose
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Network
@@ -78,12 +80,29 @@ class Learner:
         self.optimiser = optimiser if rule.around is None else rule.around(optimiser)
         self.update_every = update_every
         self._given = plan
-        self._stages_learn = neurons_learn(network)
-        require_paths(network, choose(rule, mean_squared_error(), update_every, carry=True).plan)
+        self._density: float | None = None
+        require_paths(
+            network, choose(rule, mean_squared_error(), Work(update_every, carry=True)).plan
+        )
+        self._compile()
+
+    def _compile(self) -> None:
+        """Nothing is compiled before it is called with the shapes it is called with."""
         self.step = jax.jit(self._step, donate_argnums=0)
         self.run = jax.jit(self._run, donate_argnums=0)
         self.sequence = jax.jit(self._sequence, donate_argnums=0)
         self.gradient = jax.jit(self._gradient)
+
+    def for_input(self, xs: Float[ArrayLike, "*shape"]) -> "Learner":
+        """The same learner, planned for input as sparse as `xs`: see `plan`.
+
+        Sequences that do not depend on each other (`sequence` with `update_every=None`) are then
+        learned from event by event where that is the cheaper way. The gradient is the same.
+        """
+        other = copy(self)
+        other._density = float(np.mean(np.asarray(xs) != 0))
+        other._compile()
+        return other
 
     @property
     def plan(self) -> Choice:
@@ -93,7 +112,11 @@ class Learner:
     def _choice(self, steps: int | None, carry: bool) -> Choice:
         if self._given is not None:
             return Choice(self._given, "it was asked for")
-        return choose(self.rule, self.loss, steps, carry, self._stages_learn)
+        work = Work(steps, carry, self._density, neurons_learn(self.network))
+        if self._density is None or carry:
+            return choose(self.rule, self.loss, work)
+        circuit = self.network.init(jax.random.key(0)).discretise()
+        return choose(self.rule, self.loss, work, circuit)
 
     def _plan(self, steps: int | None = None, carry: bool = True) -> AbstractPlan:
         """The plan for blocks of `steps` steps."""

@@ -166,9 +166,10 @@ class _Training:
         self.task = task
         self.order = np.random.default_rng(config.seed)
         self.batches = -(-task.train.size // self.size)
+        example = self.prepared(next(task.train.batches(self.size, None)))
+        learner = learner.for_input(example.xs)
         self.state = learner.init(jax.random.key(config.seed), self.size)
         self.evaluate = Evaluator(learner.loss)
-        example = self.prepared(next(task.train.batches(self.size, None)))
         self.steps = example.xs.shape[0]
         self.learn = learner.sequence.lower(self.state, *example).compile()
         self.memory_bytes = peak_memory(self.learn)

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 from jax import random
 
@@ -10,7 +11,6 @@ import claims
 import oracle
 import tracegrad as tg
 from claims import assert_differ, assert_equal, block, difference, gradient, network
-from tracegrad.learn.plans.by_density import ByDensity
 from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.events import Events
 from tracegrad.learn.plans.plan import Data
@@ -127,16 +127,34 @@ def test_code_that_no_compiler_takes_leaves_nothing_behind(tmp_path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
-def test_the_density_of_the_input_chooses_and_changes_nothing():
-    """Both ways give one gradient; a neuron that has no form in C goes the dense way."""
+def sequence(net, rule, density):
+    """A learner planned for some input, and the gradient of a sequence."""
+    xs = jnp.zeros(100).at[: round(100 * density)].set(1.0)
+    learner = tg.Learner(net, rule, tg.losses.mean_squared_error(), optax.sgd(1.0))
+    learner = learner.for_input(xs)
+    before = learner.init(random.key(0), claims.BATCH)
+    start = jax.tree.map(jnp.copy, before.network)
+    after, _ = learner.sequence(before, claims.inputs(), claims.targets())
+    return learner.plan, jax.tree.map(jnp.subtract, start, after.network)
 
-    def below(threshold):
-        return lambda r, c: ByDensity(r, c, one_block(r, c), Events(r, c), threshold, least=0)
 
-    net = deep()
-    step = gradient(net, rules.eprop(), plan=Step)
-    for threshold in (1.0, -1.0):  # always events, never
-        assert_equal(gradient(net, rules.eprop(), plan=below(threshold)), step)
-    sorting = network(Sorting(tau_mem=10e-3))
-    ours = gradient(sorting, rules.eprop(), plan=below(1.0))
-    assert_equal(ours, gradient(sorting, rules.eprop(), plan=Step))
+def test_the_density_of_the_input_chooses_the_plan_and_changes_nothing():
+    net, rule = deep(), rules.eprop()
+    sparse, ours = sequence(net, rule, density=0.05)
+    dense, theirs = sequence(net, rule, density=0.5)
+    assert isinstance(sparse.plan, Events)
+    assert "5.0 %" in str(sparse)
+    assert isinstance(dense.plan, Chunk)
+    assert "50.0 %" in str(dense)
+    assert_equal(ours, theirs)
+
+
+def test_what_cannot_be_events_is_planned_with_products_and_says_why(monkeypatch):
+    choice, _ = sequence(network(Sorting(tau_mem=10e-3)), rules.eprop(), density=0.05)
+    assert isinstance(choice.plan, Chunk)
+    assert "not a scalar" in choice.why
+    monkeypatch.setattr(compiler, "compiler", lambda: None)
+    compiler.target.cache_clear()
+    choice, _ = sequence(deep(), rules.eprop(), density=0.05)
+    assert isinstance(choice.plan, Chunk)
+    assert "no C compiler" in choice.why

@@ -34,6 +34,12 @@ class Events(AbstractReverse):
 
     learned: tuple[bool, ...] | None = setting(None)
 
+    def compile(self, circuit: Circuit) -> None:
+        """Compile the way back of every stage; `NoCodeError` or `NoCompilerError` if it fails."""
+        circuit = self.influence.prepare(circuit)
+        for index, stage in enumerate(circuit.stages):
+            Backward(stage, self._asks(circuit, index))
+
     def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """Nothing is carried but the state."""
         return ()

@@ -2,12 +2,13 @@
 
 from typing import NamedTuple
 
+import jax
+
 from tracegrad.learn.graph import Graph, Horizon
 from tracegrad.learn.influence import Block
 from tracegrad.learn.influences.rewarded import Rewarded
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.plans.backprop import Backprop
-from tracegrad.learn.plans.by_density import ByDensity
 from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.events import Events
 from tracegrad.learn.plans.look_back import LookBack
@@ -15,6 +16,25 @@ from tracegrad.learn.plans.plan import AbstractPlan
 from tracegrad.learn.plans.reward import Reward
 from tracegrad.learn.plans.step import Step
 from tracegrad.learn.rule import Rule
+from tracegrad.model.network import Circuit
+from tracegrad.native.compiler import NoCompilerError
+from tracegrad.native.scalar import NoCodeError
+
+SPARSE = 0.1  # share of inputs that are not zero, up to which events are the cheaper way
+
+
+class Work(NamedTuple):
+    """What there is to do.
+
+    `steps` is the length of a block (None: a whole sequence), `carry` whether a block follows on
+    another; `density` the share of inputs that are not zero, if it is known; `learned` says of each
+    stage whether its neuron parameters learn (None: all).
+    """
+
+    steps: int | None
+    carry: bool
+    density: float | None = None
+    learned: tuple[bool, ...] | None = None
 
 
 class Choice(NamedTuple):
@@ -28,13 +48,10 @@ class Choice(NamedTuple):
         return f"{type(self.plan).__name__}: {self.why}"
 
 
-def choose(
-    rule: Rule, loss: Loss, steps: int | None, carry: bool, learned: tuple[bool, ...] | None = None
-) -> Choice:
-    """The plan for blocks of `steps` steps (None: whole sequences).
+def choose(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None = None) -> Choice:
+    """The plan for some work; all plans of a rule compute the same gradient.
 
-    `carry` says whether a block follows on another, `learned` of each stage whether its neuron
-    parameters learn (None: all). All plans of a rule compute the same gradient.
+    Events are chosen only for a `circuit` whose neurons have a form in C, on a CPU with a compiler.
     """
     if isinstance(rule.influence, Graph):
         return Choice(Backprop(rule, loss), "the rule is backpropagation through its window")
@@ -46,12 +63,27 @@ def choose(
         return Choice(Step(rule, loss), "the influence is not one block per neuron")
     if rule.signal.remembers:
         return Choice(Step(rule, loss), "the signal has a memory of its own")
-    if steps == 1:
+    if work.steps == 1:
         return Choice(Step(rule, loss), "the weights change at every step")
-    chunk = Chunk(rule, loss, carry)
-    if carry:
-        return Choice(chunk, "traces are touched once per block, and exact across blocks")
-    return Choice(
-        ByDensity(rule, loss, chunk, Events(rule, loss, learned)),
-        "sequences are independent, so no trace is kept; events where the input is sparse",
-    )
+    if work.carry:
+        why = "traces are touched once per block, and exact across blocks"
+        return Choice(Chunk(rule, loss, carry=True), why)
+    return _independent(rule, loss, work, circuit)
+
+
+def _independent(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None) -> Choice:
+    """Products or events, for sequences of which none follows on another."""
+    dense, start = Chunk(rule, loss, carry=False), "sequences are independent, no trace is kept; "
+    if work.density is None or circuit is None:
+        return Choice(dense, start + "products, since the density of the input is not known")
+    share = f"{100 * work.density:.1f} % of the inputs are not zero"
+    if work.density > SPARSE:
+        return Choice(dense, start + f"products, since {share}")
+    if jax.default_backend() != "cpu":
+        return Choice(dense, start + "products, since events run on a CPU only")
+    events = Events(rule, loss, work.learned)
+    try:
+        events.compile(circuit)
+    except (NoCodeError, NoCompilerError) as error:
+        return Choice(dense, start + f"products, since there is no way to events: {error}")
+    return Choice(events, start + f"events, since {share}")
