@@ -79,13 +79,24 @@ class Stage(eqx.Module):
         axes = (None,) * (x.ndim - 1)
         return {port: current + self.bias[port][axes] for port, current in currents.items()}
 
-    def current(self, feedforward: Ports, z: Float[Array, "batch n"]) -> Ports:
-        """Whole currents: from below, and from the layer's own output of the step before."""
+    def turned(self) -> Ports:
+        """The recurrent weights with the presynaptic index first, laid out so in memory.
+
+        A product with them is a third faster than with their transpose: turn them once for many
+        steps.
+        """
         recurrent = {} if self.recurrent is None else self.recurrent
+        return {port: jax.lax.optimization_barrier(weight.T) for port, weight in recurrent.items()}
+
+    def current(
+        self, feedforward: Ports, z: Float[Array, "batch n"], turned: Ports | None = None
+    ) -> Ports:
+        """Whole currents: from below, and from the layer's own output of the step before."""
+        recurrent = self.turned() if turned is None else turned
         total = {}
         for port in ports(self.neuron):
             parts = [feedforward[port]] if port in feedforward else []
-            parts += [z @ recurrent[port].T] if port in recurrent else []
+            parts += [z @ recurrent[port]] if port in recurrent else []
             total[port] = sum(parts[1:], start=parts[0]) if parts else jnp.zeros_like(z)
         return total
 

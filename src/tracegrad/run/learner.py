@@ -30,7 +30,7 @@ class LearnerState(NamedTuple):
     network: Network
     feedback: Feedback
     optimiser: Any
-    stream: Stream
+    stream: Stream | None
     gradient: tuple[Network, Feedback]
     waiting: Int[Array, ""]
     key: PRNGKeyArray
@@ -122,8 +122,11 @@ class Learner:
         """The plan for blocks of `steps` steps."""
         return self._choice(steps, carry).plan
 
-    def init(self, key: PRNGKeyArray, batch: int) -> LearnerState:
-        """Fresh state for `batch` parallel streams: weights drawn, traces and states at zero."""
+    def init(self, key: PRNGKeyArray, batch: int, stream: bool = True) -> LearnerState:
+        """Fresh state for `batch` parallel streams: weights drawn, traces and states at zero.
+
+        With `stream=False` it has no stream and none of its traces, for `sequence` alone.
+        """
         weights, feedback_key = jax.random.split(key)
         now, later = jax.random.split(jax.random.fold_in(key, 1))
         network = self.network.init(weights)
@@ -132,7 +135,7 @@ class Learner:
             network,
             feedback,
             self.optimiser.init(self._learned(network, feedback)),
-            self._rest(network, batch, now),
+            self._rest(network, batch, now) if stream else None,
             jax.tree.map(jnp.zeros_like, (network, feedback if self.rule.signal.adapts else ())),
             jnp.zeros((), jnp.int32),
             later,
@@ -141,7 +144,7 @@ class Learner:
 
     def reset(self, state: LearnerState) -> LearnerState:
         """The same weights with states and traces at rest; gradient not yet used is kept."""
-        batch = state.stream.state[0].z.shape[0]
+        batch = _stream(state).state[0].z.shape[0]
         now, later = jax.random.split(state.key)
         return state._replace(stream=_apart(self._rest(state.network, batch, now)), key=later)
 
@@ -189,14 +192,16 @@ class Learner:
         weight: Float[Array, "time batch"] | None = None,
         valid: Bool[Array, "time batch"] | None = None,
     ) -> tuple[LearnerState, Info]:
-        """Whole sequences, one per sample: from rest, and nothing is carried over."""
+        """Whole sequences, one per sample: from rest, and nothing is carried over.
+
+        The stream of `step` and `run` is left as it is.
+        """
         data = _data(xs, ys, weight, valid)
         plan = self.plan.plan
-        now, then, later = jax.random.split(state.key, 3)
+        now, later = jax.random.split(state.key)
         rest = plan.rest(state.network.discretise(), xs.shape[1], now)
         ended, info = self._windows(state._replace(stream=rest), data, plan)
-        after = self._rest(ended.network, xs.shape[1], then)
-        return ended._replace(stream=after, key=later), info
+        return ended._replace(stream=state.stream, key=later), info
 
     def _gradient(
         self,
@@ -244,7 +249,7 @@ class Learner:
     ) -> tuple[LearnerState, Outcome]:
         """Add the gradient of a block to what waits for the next update."""
         circuit = state.network.discretise()
-        outcome = plan.block(circuit, state.feedback, state.stream, data)
+        outcome = plan.block(circuit, state.feedback, _stream(state), data)
         gradient, feedback, signal = self.rule.signal.learn(
             circuit, state.feedback, outcome.gradient, outcome.stream.signal
         )
@@ -273,6 +278,12 @@ class Learner:
     def _learned(self, network: Network, feedback: Feedback) -> Any:
         """What the optimiser sees: parameters that learn, and feedback if the signal adapts it."""
         return eqx.filter(network, network.learning()), feedback if self.rule.signal.adapts else ()
+
+
+def _stream(state: LearnerState) -> Stream:
+    if state.stream is None:
+        raise ValueError("This state has no stream. Make it with learner.init(key, batch).")
+    return state.stream
 
 
 def _apart(tree: T) -> T:

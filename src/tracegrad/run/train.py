@@ -168,7 +168,7 @@ class _Training:
         self.batches = -(-task.train.size // self.size)
         example = self.prepared(next(task.train.batches(self.size, None)))
         learner = learner.for_input(example.xs)
-        self.state = learner.init(jax.random.key(config.seed), self.size)
+        self.state = learner.init(jax.random.key(config.seed), self.size, stream=False)
         self.evaluate = Evaluator(learner.loss)
         self.steps = example.xs.shape[0]
         self.learn = learner.sequence.lower(self.state, *example).compile()

@@ -98,10 +98,11 @@ def _through(
 
     def body(state: StageState, now: tuple) -> tuple[StageState, tuple[Ports, StageState]]:
         below, valid = now
-        current = stage.current(below, state.z)
+        current = stage.current(below, state.z, turned)
         after = hold(valid, stage.cell(stage.coefficients, state, current), state)
         return after, (current, after)
 
+    turned = stage.turned()
     end, (current, after) = jax.lax.scan(body, start, (stage.feedforward(incoming), valid))
     return end, current, after
 
