@@ -80,13 +80,9 @@ class Stage(eqx.Module):
         return {port: current + self.bias[port][axes] for port, current in currents.items()}
 
     def turned(self) -> Ports:
-        """The recurrent weights with the presynaptic index first, laid out so in memory.
-
-        A product with them is a third faster than with their transpose: turn them once for many
-        steps.
-        """
+        """The recurrent weights with the presynaptic index first."""
         recurrent = {} if self.recurrent is None else self.recurrent
-        return {port: jax.lax.optimization_barrier(weight.T) for port, weight in recurrent.items()}
+        return {port: weight.T for port, weight in recurrent.items()}
 
     def current(
         self, feedforward: Ports, z: Float[Array, "batch n"], turned: Ports | None = None

@@ -102,7 +102,9 @@ def _through(
         after = hold(valid, stage.cell(stage.coefficients, state, current), state)
         return after, (current, after)
 
-    turned = stage.turned()
+    # Laid out anew in memory: a product with a transpose takes a third longer, at every step. Not
+    # where JAX differentiates: the barrier's gradient under vmap is wrong (JAX 0.10.2).
+    turned = jax.lax.optimization_barrier(stage.turned())
     end, (current, after) = jax.lax.scan(body, start, (stage.feedforward(incoming), valid))
     return end, current, after
 
