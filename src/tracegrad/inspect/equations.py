@@ -9,9 +9,10 @@ import sympy as sp
 from tracegrad.inspect import notation as n
 from tracegrad.inspect.cell import Cell, definitions, derive, labels, surrogates
 from tracegrad.inspect.explanation import Explanation
-from tracegrad.inspect.feedback import Meeting, Place, change, meeting, signal
+from tracegrad.inspect.feedback import Meeting, Place, meeting
+from tracegrad.inspect.influences import change, recursion, seen_by
 from tracegrad.inspect.layout import Equation, LayerExplanation, Section
-from tracegrad.inspect.recursion import coefficient_traces, recursion
+from tracegrad.inspect.signals import signal
 from tracegrad.inspect.site import Site
 from tracegrad.learn.influence import AbstractInfluence
 from tracegrad.learn.rule import Rule
@@ -41,7 +42,8 @@ def equations(network: Network, rule: Rule) -> Explanation:
     whole, prepared = _circuits(network, rule)
     parts = _parts(network, whole, prepared)
     cells = _Cells()
-    met = meeting(rule.filter, whole, cells.of(parts[-1].stage, True))
+    first, last = cells.of(parts[0].stage, False), cells.of(parts[-1].stage, True)
+    met = meeting(rule.filter, whole, first, last)
     layers: list[LayerExplanation] = []
     names: list[list[str]] = []
     for part in parts:
@@ -118,13 +120,21 @@ def _sections(rule: Rule, part: _Part, cells: _Cells, met: Meeting) -> tuple[Sec
     hidden = part.place is not None
     whole, kept = (cells.of(stage, not hidden) for stage in (part.stage, part.prepared))
     site = _site(part, whole, kept)
-    weight = n.at_port("W", site.port, "ij")
     told = [*_neuron(part, site), *recursion(rule.influence, site)]
-    if part.place is not None and (signals := signal(rule.signal, part.place, met.error)):
-        told += [*met.filter, *signals, change(met.trace, n.SIGNAL, weight)]
-    elif not hidden and signal(rule.signal, Place(True, ()), met.error):
-        told.append(change(n.E_NOW, n.DELTA_I, weight))
-    return (*told, *coefficient_traces(site)) if rule.online else tuple(told)
+    if part.place is None:
+        says = signal(rule.signal, Place(True, ()), met.error)
+        return (*told, *change(rule.influence, site, n.E_NOW, (n.DELTA_I,) if says else ()))
+    place = part.place._replace(states=tuple(whole.step))
+    signals = signal(rule.signal, place, met.error)
+    filters = met.filter if signals else ()
+    told += [*(seen_by(rule.influence, section) for section in filters), *signals]
+    return (*told, *change(rule.influence, site, met.trace, _heard(signals)))
+
+
+def _heard(signals: tuple[Section, ...]) -> tuple[sp.Symbol, ...]:
+    """The signal of a layer: L_i, or one for each state."""
+    lefts = [e.left for section in signals if section.title == "Signal" for e in section.equations]
+    return tuple(left for left in lefts if left.name.startswith("L_"))
 
 
 def _ports(layer: Layer | Readout) -> tuple[tuple[str, ...], tuple[str, ...]]:
