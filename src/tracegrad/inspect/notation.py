@@ -25,7 +25,7 @@ TRACES = {  # heads of what is carried for each state, and their lower index in 
     "stilde": "i", "shat": "i", "K": "", "KH": "", "J": "", "C": "",
 }  # fmt: skip
 HIDDEN = {"v_threshold": "theta"}  # how the coefficients of a layer are called
-READOUT = {"alpha": "kappa"}  # and those of the readout
+READOUT = {"alpha": "kappa", "beta": "kappa_2"}  # and those of the readout
 
 
 # i: postsynaptic neuron, j: what the synapse comes from, k: any other neuron or output.

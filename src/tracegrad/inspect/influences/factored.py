@@ -52,7 +52,7 @@ def _(influence: Presynaptic, site: Site) -> tuple[Section, ...]:
 @recursion.register
 def _(influence: Smoothed, site: Site) -> tuple[Section, ...]:
     decay, mass = sp.Float(str(influence.decay)), sp.Symbol("mass[t]")
-    past, share = sp.Symbol("mass[t-1]"), sp.Symbol("r[t]")
+    past, share = sp.Symbol("mass[t-1]"), sp.Symbol("past[t]")
     weights = (
         Equation(mass, (decay * past, 1 - decay)),
         Equation(share, (decay * past / mass,)),
@@ -71,7 +71,7 @@ def _(influence: Smoothed, site: Site) -> tuple[Section, ...]:
     names = {e.left: f.left for e, f in zip(made, factors, strict=True)}
     output = Equation(emitted, tuple(t.xreplace(names) for t in eligibility(site).terms))
     note = (
-        "a smoothed factor of each end; r[t] is the share of the past [dropped: what one product "
+        "a smoothed factor of each end; past[t]: the share of the past [dropped: what one product "
         "of two means cannot tell of a sum of products]"
     )
     rows = traces(site, site.whole.rows)

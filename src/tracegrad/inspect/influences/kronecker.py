@@ -44,7 +44,7 @@ def _(influence: Kronecker, site: Site) -> tuple[Section, ...]:
     told = (
         Section("Moved", (*moved, *immediate), COLUMN),
         Section("Scale", _scales(), SIGNS),
-        Section("Factors", (*map(_factor, moved, immediate), *_seen(site)), PRODUCT),
+        Section("Product", (*map(_factor, moved, immediate), *_seen(site)), PRODUCT),
     )
     return told if site.hidden else (*block(site, site.whole.rows), *told)
 

@@ -35,7 +35,7 @@ def _(influence: RankOne, site: Site) -> tuple[Section, ...]:
         Section("Moved", moved, "stilde: the random state; shat: that state, one step on"),
         *_noise(site),
         Section("Scale", _scales(), one_line(SCALE)),
-        Section("Factors", (*map(_state, moved), *_parameters(site)), one_line(FACTORS)),
+        Section("Product", (*map(_state, moved), *_parameters(site)), one_line(FACTORS)),
     )
     return told if site.hidden else (*block(site, site.whole.rows), *told)
 

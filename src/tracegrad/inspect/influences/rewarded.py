@@ -9,8 +9,8 @@ from tracegrad.inspect.recursion import recursion
 from tracegrad.inspect.site import Site
 from tracegrad.learn.influences.rewarded import Rewarded
 
-WAITING = """F_ij: products of signal and trace that wait; r: reward; y_V: the readout's last
-unit; a: 1 at a step with an action, 0 at one of weight zero, which ends an episode"""
+WAITING = """F_ij: products of signal and trace that wait; y_V: the readout's last unit; acts:
+1 at a step with an action, 0 at one of weight zero, which ends an episode"""
 
 
 @recursion.register
@@ -22,10 +22,10 @@ def _(influence: Rewarded, site: Site) -> tuple[Section, ...]:
 def _(influence: Rewarded, site: Site, met: sp.Symbol, heard: tuple) -> tuple[Section, ...]:
     gamma = sp.Float(str(influence.discount))
     now, before = sp.Symbol("F_ij[t]"), sp.Symbol("F_ij[t-1]")
-    act, acted = sp.Symbol("a[t]"), sp.Symbol("a[t-1]")
+    act, acted = sp.Symbol("acts[t]"), sp.Symbol("acts[t-1]")
     value, guess = act * sp.Symbol("y_V[t]"), sp.Symbol("y_V[t-1]")
     surprise = sp.Symbol("surprise[t]")
-    error = acted * (sp.Symbol("r[t-1]") + gamma * value - guess)
+    error = acted * (sp.Symbol("reward[t-1]") + gamma * value - guess)
     reward = (
         Equation(surprise, (error,)),
         Equation(now, (gamma * act * before, product(met, heard))),
