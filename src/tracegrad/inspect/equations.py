@@ -22,6 +22,9 @@ from tracegrad.model.stage import Stage
 
 NOTE = """i: the neuron, j: what a synapse comes from, k: another neuron or output.
 eta: learning rate; y, W_o: z and W of the readout; delta: dLoss/dy."""
+AROUND = (
+    "Delta is what the rule's own optimiser starts from; see the rule for what it does with it."
+)
 PORT_O = "W_o_ki is of the readout, W_o_ij of port o."
 
 
@@ -59,7 +62,8 @@ def equations(network: Network, rule: Rule) -> Explanation:
         for layer, group in zip(layers, names, strict=True)
     )
     ports = {port for layer in network.layers for port in _ports(layer)[0]}
-    note = f"{NOTE}\n{PORT_O}" if "o" in ports else NOTE
+    lines = [NOTE, PORT_O if "o" in ports else "", AROUND if rule.around else ""]
+    note = "\n".join(filter(None, lines))
     return Explanation(f"{rule.name}: {rule.summary}", note, told)
 
 
