@@ -228,6 +228,31 @@ def test_an_unknown_part_of_a_rule_is_named(as_user):
         explain(tg.LIF(), rules.eprop()._replace(influence=Other()))
 
 
+def test_an_influence_on_the_readout_has_no_signal_besides():
+    for rule in (rules.rtrl(), rules.forward_gradient(), rules.uoro(), rules.kf_rtrl()):
+        with pytest.raises(UsageError, match="no equations for .* with a signal to hidden layers"):
+            explain(tg.LIF(), rule._replace(signal=tg.signals.Symmetric()))
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        (rules.truncated_bptt(4), "in windows of 4 steps that do not overlap"),
+        (rules.future_bptt(4), "over the 4 steps up to it"),
+        (rules.fptt(), "what the rule's own optimiser starts from"),
+        (rules.snap(2), "M_iu is 1 for i = u and each i that at most 1 connections lead to from u"),
+        (rules.ostl(), "M_iu is 1 for i and u of one layer, else 0"),
+        (rules.block(2), "i and u of one 2 neurons in a row"),
+        (rules.block([(0,), (0,)]), "M_iu is 1 for i and u of one group"),
+        (rules.sltt(), "[dropped: alpha*eps_v[t-1] +"),
+        (rules.etlp(), "[dropped: the error]"),
+    ],
+)
+def test_what_a_rule_keeps_and_drops_is_said(rule, says):
+    text = " ".join(str(explain(tg.LIF(), rule)).split())
+    assert says in text
+
+
 def test_without_sympy_the_library_works_and_explain_says_how_to_get_it():
     code = (
         "import sys; sys.modules['sympy'] = None\n"

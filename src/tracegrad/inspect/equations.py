@@ -9,9 +9,10 @@ import sympy as sp
 from tracegrad.inspect import notation as n
 from tracegrad.inspect.cell import Cell, definitions, derive, labels, surrogates
 from tracegrad.inspect.explanation import Explanation
-from tracegrad.inspect.feedback import Meeting, Place, change, meeting, signal
+from tracegrad.inspect.feedback import Meeting, Place, meeting
+from tracegrad.inspect.influences import change, recursion, seen_by
 from tracegrad.inspect.layout import Equation, LayerExplanation, Section
-from tracegrad.inspect.recursion import coefficient_traces, recursion
+from tracegrad.inspect.signals import signal
 from tracegrad.inspect.site import Site
 from tracegrad.learn.influence import AbstractInfluence
 from tracegrad.learn.rule import Rule
@@ -21,6 +22,9 @@ from tracegrad.model.stage import Stage
 
 NOTE = """i: the neuron, j: what a synapse comes from, k: another neuron or output.
 eta: learning rate; y, W_o: z and W of the readout; delta: dLoss/dy."""
+AROUND = (
+    "Delta is what the rule's own optimiser starts from; see the rule for what it does with it."
+)
 PORT_O = "W_o_ki is of the readout, W_o_ij of port o."
 
 
@@ -41,7 +45,8 @@ def equations(network: Network, rule: Rule) -> Explanation:
     whole, prepared = _circuits(network, rule)
     parts = _parts(network, whole, prepared)
     cells = _Cells()
-    met = meeting(rule.filter, whole, cells.of(parts[-1].stage, True))
+    first, last = cells.of(parts[0].stage, False), cells.of(parts[-1].stage, True)
+    met = meeting(rule.filter, whole, first, last)
     layers: list[LayerExplanation] = []
     names: list[list[str]] = []
     for part in parts:
@@ -57,7 +62,8 @@ def equations(network: Network, rule: Rule) -> Explanation:
         for layer, group in zip(layers, names, strict=True)
     )
     ports = {port for layer in network.layers for port in _ports(layer)[0]}
-    note = f"{NOTE}\n{PORT_O}" if "o" in ports else NOTE
+    lines = [NOTE, PORT_O if "o" in ports else "", AROUND if rule.around else ""]
+    note = "\n".join(filter(None, lines))
     return Explanation(f"{rule.name}: {rule.summary}", note, told)
 
 
@@ -118,13 +124,21 @@ def _sections(rule: Rule, part: _Part, cells: _Cells, met: Meeting) -> tuple[Sec
     hidden = part.place is not None
     whole, kept = (cells.of(stage, not hidden) for stage in (part.stage, part.prepared))
     site = _site(part, whole, kept)
-    weight = n.at_port("W", site.port, "ij")
     told = [*_neuron(part, site), *recursion(rule.influence, site)]
-    if part.place is not None and (signals := signal(rule.signal, part.place, met.error)):
-        told += [*met.filter, *signals, change(met.trace, n.SIGNAL, weight)]
-    elif not hidden and signal(rule.signal, Place(True, ()), met.error):
-        told.append(change(n.E_NOW, n.DELTA_I, weight))
-    return (*told, *coefficient_traces(site)) if rule.online else tuple(told)
+    if part.place is None:
+        says = signal(rule.signal, Place(True, ()), met.error)
+        return (*told, *change(rule.influence, site, n.E_NOW, (n.DELTA_I,) if says else ()))
+    place = part.place._replace(states=tuple(whole.step))
+    signals = signal(rule.signal, place, met.error)
+    filters = met.filter if signals else ()
+    told += [*(seen_by(rule.influence, section) for section in filters), *signals]
+    return (*told, *change(rule.influence, site, met.trace, _heard(signals)))
+
+
+def _heard(signals: tuple[Section, ...]) -> tuple[sp.Symbol, ...]:
+    """The signal of a layer: L_i, or one for each state."""
+    lefts = [e.left for section in signals if section.title == "Signal" for e in section.equations]
+    return tuple(left for left in lefts if left.name.startswith("L_"))
 
 
 def _ports(layer: Layer | Readout) -> tuple[tuple[str, ...], tuple[str, ...]]:

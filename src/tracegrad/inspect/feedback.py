@@ -1,6 +1,7 @@
 """Feedback: what meets a trace: the filter it passes and the learning signal, as equations.
 
-The filter is read from its own code; a signal is told by one function, registered for its type.
+The filter is read from its own code; a signal is told by one function, registered for its type;
+those of the library are in `inspect.signals`.
 """
 
 from functools import singledispatch
@@ -16,13 +17,10 @@ from tracegrad.errors import UsageError
 from tracegrad.inspect import notation as n
 from tracegrad.inspect.cell import Cell, simplify, tangent
 from tracegrad.inspect.layout import Equation, Section
-from tracegrad.inspect.recursion import unfolded
+from tracegrad.inspect.rows import unfolded
 from tracegrad.inspect.symbolic import read
 from tracegrad.learn.filter import OUTPUT, AbstractFilter
-from tracegrad.learn.signal import Adaptive, Random, Symmetric, ThroughReadout
 from tracegrad.model.network import Circuit
-
-OUTPUTS = sp.Symbol("n_out")
 
 
 class Meeting(NamedTuple):
@@ -36,26 +34,36 @@ class Meeting(NamedTuple):
 class Place(NamedTuple):
     """Where a hidden layer stands: whether the readout reads it, and the ports of the layer above.
 
-    Without a layer above there are none.
+    Without a layer above there are none. `states` are those of its neuron.
     """
 
     read: bool
     above: tuple[str, ...]
+    states: tuple[str, ...] = ()
 
 
-def meeting(filter: AbstractFilter, circuit: Circuit, readout: Cell) -> Meeting:
+def meeting(filter: AbstractFilter, circuit: Circuit, first: Cell, readout: Cell) -> Meeting:
     """The filter's taps and error for a readout, from its own code.
 
-    `circuit` is abstract; its readout is traced as a single unit with the readout's coefficients.
+    `circuit` is abstract; its first layer and its readout are traced as single units with the
+    coefficients of these cells.
     """
-    names = sorted(readout.coefficients)
+    ends = (0, first), (-1, readout)
+    names = [(stage, name) for stage, cell in ends for name in sorted(cell.coefficients)]
     one = jax.ShapeDtypeStruct((1,), jnp.result_type(float))
 
     def single(values: list[Array]) -> Circuit:
-        one = dict(zip(names, values, strict=True))
-        return eqx.tree_at(lambda c: c.stages[-1].coefficients, circuit, one)
+        told: dict[int, dict[str, Array]] = {stage: {} for stage, _ in ends}
+        for (stage, name), value in zip(names, values, strict=True):
+            told[stage][name] = value
+        return eqx.tree_at(
+            lambda c: [c.stages[stage].coefficients for stage in told],
+            circuit,
+            list(told.values()),
+        )
 
-    symbols = [readout.coefficients[name] for name in names]
+    cells = dict(ends)
+    symbols = [cells[stage].coefficients[name] for stage, name in names]
     sources: dict[str, str] = {}  # names, which a trace of arrays cannot return
     meets: list[str] = []
 
@@ -93,61 +101,14 @@ def _forgets(readout: Cell) -> bool:
 
 @singledispatch
 def signal(kind: Any, place: Place, error: Any) -> tuple[Section, ...]:
-    """Sections that say how the error becomes the signal of neuron i of a layer."""
+    """Sections that say how the error becomes the signal of neuron i of a layer.
+
+    The one called Signal ends with the signal, L_i, or has one for each state, L_s_i.
+    """
     raise UsageError(
         f"explain has no equations for the signal {type(kind).__name__}. "
         "Register a function for it with tracegrad.inspect.feedback.signal.register."
     )
-
-
-@signal.register
-def _(kind: Symmetric, place: Place, error: Any) -> tuple[Section, ...]:
-    terms = []
-    if place.read:
-        terms.append(sp.Sum(sp.Symbol("W_o_ki") * error, (n.K, 1, OUTPUTS)))
-    note = ""
-    for port in place.above:
-        gain = n.at_port("g_above", port, "k", n.NOW)
-        up = n.at_port("W_above", port, "ki") * sp.Symbol("L_above_k[t]") * gain
-        terms.append(sp.Sum(up, (n.K, 1, sp.Symbol("n_above"))))
-        note += f"{n.at_port('g_above', port, 'k')}: dz_k/d{n.at_port('I', port, 'k')}, "
-    if note:
-        note = (
-            f"{note.removesuffix(', ')} in the layer above at this step "
-            "[dropped: the memory of the layers above]"
-        )
-    return (Section("Signal", (Equation(n.SIGNAL, tuple(terms)),), note),)
-
-
-def _broadcast(error: Any) -> tuple[Section, ...]:
-    heard = sp.Sum(sp.Symbol("B_ik") * error, (n.K, 1, OUTPUTS))
-    note = "B: random feedback in place of the true weights"
-    return (Section("Signal", (Equation(n.SIGNAL, (heard,)),), note),)
-
-
-@signal.register
-def _(kind: Random, place: Place, error: Any) -> tuple[Section, ...]:
-    return _broadcast(error)
-
-
-@signal.register
-def _(kind: Adaptive, place: Place, error: Any) -> tuple[Section, ...]:
-    change, rate = sp.Symbol("Delta W_o_ki"), sp.Float(str(kind.weight_decay))
-    follow = Equation(sp.Symbol("Delta B_ik"), (change, -n.ETA * rate * sp.Symbol("B_ik")))
-    note = f"Delta W_o_ki: that of the readout, which also decays, by -eta*{rate:.3g}*W_o_ki"
-    return (*_broadcast(error), Section("Feedback", (follow,), note))
-
-
-@signal.register
-def _(kind: ThroughReadout, place: Place, error: Any) -> tuple[Section, ...]:
-    return ()
-
-
-def change(met: sp.Symbol, heard: Any, weight: sp.Symbol) -> Section:
-    """The weight change: signal times trace, summed over time."""
-    summed = -n.ETA * sp.Sum(heard * met, (n.T, 1, sp.Symbol("n")))
-    note = f"{weight} stands for every weight that has this trace"
-    return Section("Change", (Equation(sp.Symbol(f"Delta {weight}"), (summed,)),), note)
 
 
 def _gain(readout: Cell) -> Any:

@@ -42,3 +42,8 @@ class LayerExplanation(NamedTuple):
                 return section
         raise KeyError(f"{self.name} has no section {title!r}, only "
                        f"{', '.join(section.title for section in self.sections)}.")  # fmt: skip
+
+
+def one_line(note: str) -> str:
+    """A note that was written over several lines."""
+    return note.replace("\n", " ")

@@ -15,9 +15,17 @@ GREEK = {
     "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega", "Delta",
     "Theta",
 }  # fmt: skip
-HEADS = {"theta": r"\vartheta", "eps": r"\epsilon", "ebar": r"\bar e"}
+HEADS = {
+    "theta": r"\vartheta", "eps": r"\epsilon", "ebar": r"\bar e", "gbar": r"\bar g",
+    "Gbar": r"\bar G", "xhat": r"\hat x", "dot": r"\dot s", "stilde": r"\tilde s",
+    "shat": r"\hat s", "Omega": r"\Omega",
+}  # fmt: skip
+TRACES = {  # heads of what is carried for each state, and their lower index in LaTeX
+    "eps": "ij", "lambda": "i", "mu": "i", "nu": "i", "G": "", "Gbar": "", "dot": "i", "f": "i",
+    "stilde": "i", "shat": "i", "K": "", "KH": "", "J": "", "C": "",
+}  # fmt: skip
 HIDDEN = {"v_threshold": "theta"}  # how the coefficients of a layer are called
-READOUT = {"alpha": "kappa"}  # and those of the readout
+READOUT = {"alpha": "kappa", "beta": "kappa_2"}  # and those of the readout
 
 
 # i: postsynaptic neuron, j: what the synapse comes from, k: any other neuron or output.
@@ -27,7 +35,7 @@ SIGNAL, ETA = sp.Symbol("L_i[t]"), sp.Symbol("eta")
 Z_NOW, Z_BEFORE = sp.Symbol("z[t]"), sp.Symbol("z[t-1]")
 DELTA, DELTA_I = sp.Symbol("delta_k[t]"), sp.Symbol("delta_i[t]")  # dLoss/dy of an output
 OTHER = sp.Symbol("G_z_k[t-1]")  # what a weight does to the output of another neuron
-J, K, T = sp.symbols("j k t")
+HERE, J, K, T = sp.symbols("i j k t")
 X_J = sp.Symbol("x_j")  # what a synapse sees
 OTHERS = sp.Symbol("k!=i")  # an index that leaves out i
 
@@ -76,8 +84,10 @@ def latex_name(symbol: sp.Symbol) -> str:
     *words, base = base.split(" ")  # as in "Delta W_ij"
     head, _, rest = base.partition("_")
     over = [] if when is None else [when]
-    if head in ("eps", "lambda", "G") and rest:  # the trace of a state, itself a name
-        under = {"eps": "ij", "lambda": "i", "G": ""}[head]
+    if (
+        head in TRACES and over and rest and not rest.isdigit()
+    ):  # the trace of a state, itself a name
+        under = TRACES[head]
         over.insert(0, _plain(rest))
     else:
         under = _subscript(rest)
@@ -103,5 +113,5 @@ def _letter(head: str) -> str:
 
 
 def _subscript(words: str) -> str:
-    indices = {"ii", "ij", "ik", "ki"}
+    indices = {"ii", "ij", "ik", "ki", "iu", "ku", "uj", "md", "mb", "pm"}
     return r"\,".join(p if p in indices else _letter(p) for p in words.split("_") if p)
