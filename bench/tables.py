@@ -108,12 +108,57 @@ def memory(content: dict) -> str:
     return f"{title}\n\n{table(heads, lines)}\n\n{source(content)}"
 
 
+def speed(content: dict) -> str:
+    """Times and memory of a training step, as ratios to BPTT written by hand."""
+    lines = []
+    for workload, rows in groupby(content["rows"], lambda row: row["workload"]):
+        sizes = content["settings"][workload]
+        head = "-".join(str(sizes[k]) for k in ("lines", "hidden", "classes"))
+        head = f"{workload} ({head}, {sizes['steps']} steps, batch {sizes['batch']})"
+        for row in rows:
+            lines.append([
+                f"{head}: {row['row']}",
+                f"{row['ms']:.1f}",
+                f"{row['ratio']:.2f}",
+                f"{row['best_ms']:.1f}",
+                f"{row['memory_mib']:.0f}",
+                f"{row['compile_s']:.1f}",
+            ])  # fmt: skip
+            head = workload
+    heads = ["work", "median (ms)", "× expert BPTT", "best (ms)", "memory (MiB)", "compile (s)"]
+    title = (
+        "**Speed** of a training step (gradient and Adam; at W3 an update at every step), beside "
+        "references\nwritten by hand in JAX for exactly this network, timed in turn. `chunk`, "
+        "`events` and `window` are plans of\ntracegrad; 2 % of the inputs are spikes."
+    )
+    return f"{title}\n\n{table(heads, lines)}\n\n{source(content)}"
+
+
+def crossover(content: dict) -> str:
+    """Products against events as the input gets denser."""
+    lines = [
+        [
+            f"{100 * row['density']:g} %",
+            f"{row['chunk']:.1f}",
+            f"{row['events']:.1f}",
+            f"`{row['chosen']}`",
+            f"{100 * row['loss']:.0f} %",
+        ]
+        for row in content["rows"]
+    ]
+    heads = ["inputs that spike", "chunk (ms)", "events (ms)", "planned", "lost by the plan"]
+    title = "**Products or events**, a training step of W1 as the input gets denser."
+    return f"{title}\n\n{table(heads, lines)}\n\n{source(content)}"
+
+
 PARTS = {
     "digits": accuracy,
     "spoken_digits": accuracy,
     "braille": accuracy,
     "pattern_generation": pattern_generation,
     "memory": memory,
+    "speed": speed,
+    "crossover": crossover,
 }
 
 
