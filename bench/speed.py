@@ -126,6 +126,12 @@ def rows(name: str, arrays: Given) -> dict[str, Row]:
             "eprop, SGD every step": ours(eprop, work, arrays, None, 1, sgd),
             "eprop, events": ours(eprop, work, arrays, events, None, adam),
         }
+    if work.scale != 1.0:
+        return {
+            "expert BPTT": reference("expert BPTT", arrays),
+            "eprop, events": ours(eprop, work, arrays, events, None, adam),
+            "block_diagonal, events": ours(strict, work, arrays, events, None, adam),
+        }
     found = {
         "expert BPTT": reference("expert BPTT", arrays),
         "stop-gradient": reference("stop-gradient", arrays),

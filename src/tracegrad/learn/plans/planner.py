@@ -20,7 +20,7 @@ from tracegrad.model.network import Circuit
 from tracegrad.native.compiler import NoCompilerError
 from tracegrad.native.scalar import NoCodeError
 
-SPARSE = 0.1  # share of inputs that are not zero, up to which events are the cheaper way
+SPARSE = 0.33  # share of inputs that are not zero, up to which events are cheaper: bench/crossover
 
 
 class Work(NamedTuple):
