@@ -25,6 +25,7 @@ from tracegrad.learn.plans.window import Window
 from tracegrad.run.train import peak_memory
 
 FROZEN = (False, False)  # no stage's neurons learn
+LEAST = 3  # runs of every row
 HORIZON, PART = 200, 200  # of windows: e^-10 of the readout's memory is left out
 
 
@@ -156,9 +157,9 @@ def timed(found: dict[str, Row], seconds: float) -> dict[str, list[float]]:
     for row in found.values():
         row.run()
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    while time.perf_counter() < end or min(map(len, times.values())) < LEAST:
         for name, row in found.items():
-            if sum(times[name]) > 0.25 * seconds and len(times[name]) >= 3:
+            if sum(times[name]) > 0.2 * seconds and len(times[name]) >= LEAST:
                 continue
             began = time.perf_counter()
             row.run()
