@@ -5,8 +5,6 @@ only traced, which gives the same operations in the same types. Rare operations,
 are left to JAX.
 """
 
-from functools import partial
-
 import jax
 import numpy as np
 
@@ -34,9 +32,9 @@ UFUNCS = {
     "le": np.less_equal,
     "gt": np.greater,
     "ge": np.greater_equal,
-    "and": np.logical_and,  # used of booleans only: the types of results are checked
-    "or": np.logical_or,
-    "not": np.logical_not,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "not": np.bitwise_not,
 }
 
 
@@ -106,7 +104,8 @@ def _closed(closed, arguments):
 
 def _run(jaxpr, consts, arguments):
     """Every equation in order."""
-    values = dict(zip((*jaxpr.constvars, *jaxpr.invars), map(_plain, (*consts, *arguments))))
+    given = map(_plain, (*consts, *arguments))
+    values = dict(zip((*jaxpr.constvars, *jaxpr.invars), given, strict=True))
 
     def read(atom):
         return atom.val if isinstance(atom, jax.extend.core.Literal) else values[atom]

@@ -136,12 +136,12 @@ def _filter(network, z):
     neuron = network.readout.neuron
     c = neuron.coefficients(network.dt)
 
-    def body(s, z):
+    def one(s, z):
         s = neuron.step(c, s, z, z)
         return s, neuron.output(c, s)
 
     rest = jax.tree.map(lambda value: jnp.broadcast_to(value, z.shape[1:]), neuron.init(c))
-    return lax.scan(body, rest, z)[1]
+    return lax.scan(jax.vmap(jax.vmap(one)), rest, z)[1]
 
 
 def _readout_loss(network, seen, ys, scale, step_loss):
