@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test oracle-nest lint types docs ci clean
+.PHONY: help setup demo test properties oracle-nest lint types docs ci clean
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
@@ -24,6 +24,9 @@ demo: .venv/.installed ## learn to read digits online, beside BPTT and e-prop
 
 test: .venv/.installed-dev ## run the tests (ARGS="--slow" for the longer studies too)
 	@$(PY) -m pytest -n $(WORKERS) $(ARGS)
+
+properties: .venv/.installed-dev ## the rules' claims for some two hundred random networks
+	@$(PY) -m pytest -n $(WORKERS) --properties -m properties tests/learn $(ARGS)
 
 oracle-nest: .venv/.installed-dev .venv-nest/.installed ## e-prop side by side with NEST's, on new seeds
 	@$(PY) -m pytest -n $(WORKERS) tests/oracles/test_nest_eprop.py $(ARGS)

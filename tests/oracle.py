@@ -4,6 +4,8 @@ It shares the neurons' equations with the library and nothing of its learning co
 layer it asks for the gradient of sum_t <c_t, q_t>, where q_t is the layer's output (filtered like
 the readout) as a function of that layer's parameters alone, with the edges cut that the rule drops,
 and c_t is the gradient of step t's loss through the layers above, whose past is a constant.
+
+The windows of the rate penalty say which steps belong to each, (window, time, batch); None: all.
 """
 
 from typing import NamedTuple
@@ -13,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from tracegrad.learn.loss import Loss
-from tracegrad.model import LI, Network
+from tracegrad.model import Network
 from tracegrad.model.neuron import CURRENT, ports
 
 
@@ -85,14 +87,14 @@ def _credit(network, cut, index, seen, error):
             out.append(stage.cell(stage.coefficients, before, current).z)
         readout = circuit.stages[-1]
         y = _read(network, out) @ readout.matrix.T
-        if not (cut.kappa and isinstance(network.readout.neuron, LI)):
+        if not cut.kappa:
             y = readout.cell(readout.coefficients, states[-1], {CURRENT: y}).z
         return jnp.sum(error * y)
 
     return jax.grad(heard)(outputs[index])
 
 
-def gradient(network: Network, cut: Cut, loss: Loss, xs, ys, weight):
+def gradient(network: Network, cut: Cut, loss: Loss, xs, ys, weight, *windows):
     """Gradient of every parameter as the rule defines it, in the structure of the network."""
     seen = _values(network, xs)
     scale = weight / xs.shape[1]
@@ -111,7 +113,7 @@ def gradient(network: Network, cut: Cut, loss: Loss, xs, ys, weight):
             outputs = _outputs(network, cut, index, seen)
             filtered = _filter(lax.stop_gradient(network), outputs) if cut.kappa else outputs
             total = total + jnp.sum(lax.stop_gradient(credit) * filtered)
-            total = total + _penalty(loss, outputs)
+            total = total + _penalty(loss, outputs, *windows)
         return total
 
     return jax.grad(objective)(network)
@@ -130,15 +132,16 @@ def _outputs(network, cut, index, seen):
 
 
 def _filter(network, z):
-    if not isinstance(network.readout.neuron, LI):
-        return z
-    kappa = jnp.exp(-network.dt / network.readout.neuron.tau_mem.value)
+    """Outputs through units like those of the readout, which have one time constant for all."""
+    neuron = network.readout.neuron
+    c = neuron.coefficients(network.dt)
 
-    def body(q, z):
-        q = kappa * q + (1 - kappa) * z
-        return q, q
+    def one(s, z):
+        s = neuron.step(c, s, z, z)
+        return s, neuron.output(c, s)
 
-    return lax.scan(body, jnp.zeros_like(z[0]), z)[1]
+    rest = jax.tree.map(lambda value: jnp.broadcast_to(value, z.shape[1:]), neuron.init(c))
+    return lax.scan(jax.vmap(jax.vmap(one)), rest, z)[1]
 
 
 def _readout_loss(network, seen, ys, scale, step_loss):
@@ -153,9 +156,23 @@ def _readout_loss(network, seen, ys, scale, step_loss):
     return jnp.sum(lax.scan(body, stage.rest(xs.shape[1]), (xs, ys, scale))[1])
 
 
-def _penalty(loss, outputs):
-    rate = jnp.mean(outputs, axis=0)
-    return 0.5 * loss.rate.strength * jnp.sum((rate - loss.rate.target) ** 2) / rate.shape[0]
+def _penalty(loss, outputs, windows=None):
+    windows = jnp.ones((1, *outputs.shape[:2])) if windows is None else windows
+    steps = jnp.sum(windows, axis=1)[..., None]
+    rate = jnp.einsum("wtb,tbn->wbn", windows, outputs) / jnp.maximum(steps, 1.0)
+    off = jnp.where(steps > 0, rate - loss.rate.target, 0.0)
+    return 0.5 * loss.rate.strength * jnp.sum(off**2) / outputs.shape[1]
+
+
+def exact(network: Network, loss: Loss, xs, ys, weight, *windows):
+    """Backpropagation through time: plain AD of the whole loss of the network as it runs."""
+
+    def objective(network):
+        *hidden, y = network(xs)[0]
+        total = jnp.sum(weight * jax.vmap(loss.at_step)(y, ys)) / xs.shape[1]
+        return total + sum(_penalty(loss, z, *windows) for z in hidden)
+
+    return jax.grad(objective)(network)
 
 
 def direct(network: Network, cut: Cut, loss: Loss, xs, ys, weight):

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 import oracle
-from tracegrad.model import LI
-from tracegrad.model.neuron import CURRENT, ports
+from tracegrad.model.neuron import ports
 
 
 def gradient(network, kept, loss, xs, ys, weight):
@@ -127,8 +126,6 @@ def _leaving(still, passes, now, error):
         readout = still.stages[-1]
         y = still.read(out) @ readout.matrix.T
         y += still.read(moved) @ (readout.matrix * (1.0 - passes[-1])[:, None]).T
-        if not isinstance(readout.neuron, LI):
-            y = readout.cell(readout.coefficients, states[-1], {CURRENT: y}).z
         return jnp.sum(error * y)
 
     return jax.grad(heard)(tuple(jnp.zeros_like(z) for z in outputs[:-1]))

@@ -1,5 +1,7 @@
 """The parts of a rule on their own: losses, the rate regulariser, local derivatives."""
 
+from inspect import signature
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from jax import random
 
 import claims
 import tracegrad as tg
+from tracegrad.learn.filter import NoFilter
 from tracegrad.learn.local import local
 from tracegrad.learn.loss import loss_and_error
 
@@ -79,3 +82,14 @@ def test_local_derivatives_of_cuba_lif_are_those_of_the_equations():
     everywhere(here.emit["i_syn"], 0.0)
     assert jnp.all(here.emit["v"] > 0)
     np.testing.assert_allclose(here.gain["current"], here.emit["v"] * (1 - beta), rtol=1e-12)
+
+
+@pytest.mark.parametrize("make", tg.rules.RULES, ids=lambda make: make.__name__)
+def test_a_rule_is_made_of_the_parts_it_is_given(make):
+    parts = {"signal": tg.signals.Uniform(), "filter": NoFilter()}
+    given = {name: parts[name] for name in parts if name in signature(make).parameters}
+    rule = make(**given)
+    for name, part in given.items():
+        got = getattr(rule, name)
+        # SuperSpike's last layer hears its own error, and what is given is for the layers below.
+        assert part in (got, getattr(got, "below", got)), f"{make.__name__} has {got} for {name}"

@@ -12,6 +12,7 @@ import tracegrad as tg
 from claims import assert_differ, assert_equal, gradient, network
 from tracegrad.inspect.locality import locality
 from tracegrad.learn import needs
+from tracegrad.learn.filter import NoFilter
 from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.step import Step
@@ -126,6 +127,11 @@ def test_ottt_is_ostl_without_h_where_the_reset_is_detached():
     assert_differ(gradient(SPIKING, rules.ottt(), loss=LOSS), reset, "layers.1.input.weight")
 
 
+def test_ottt_detaches_the_reset_for_thresholds_and_time_constants_too():
+    ours = gradient(SPIKING, rules.ottt(), loss=LOSS)
+    assert_equal(ours, gradient(DETACHED, rules.ottt(), loss=LOSS))
+
+
 def test_ottt_is_exact_for_one_layer_without_recurrence():
     reset = tg.SubtractReset(detached=True)
     for recurrent in (False, True):
@@ -215,6 +221,14 @@ def test_rflo_follows_its_equation():
         np.testing.assert_allclose(value, wanted, rtol=1e-10, atol=1e-14)
     keeps_self = gradient(net, rules.block_diagonal(signal=signals.Random()))
     assert_differ(ours, keeps_self, "layers.0.input.weight")
+
+
+def test_rflo_drops_what_the_readout_remembers():
+    signal = signals.Random()
+    ours = gradient(RATES, rules.rflo())
+    assert_equal(ours, gradient(RATES, rules.eprop(signal=signal, filter=NoFilter())))
+    remembers = gradient(RATES, rules.eprop(signal=signal))
+    assert_differ(ours, remembers, "layers.0.input.weight")
 
 
 def test_es_d_rtrl_follows_its_equation():

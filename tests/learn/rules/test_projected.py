@@ -102,3 +102,12 @@ def test_decolle_is_ad_of_decoupled_local_losses():
             np.testing.assert_allclose(mine, wanted, rtol=0, atol=1e-11 * size)
     symmetric = claims.gradient(net, tg.rules.eprop(), loss=CLASSES, data=data)
     assert_differ(ours, symmetric, "layers.0.input.weight")
+
+
+def test_decolle_draws_its_readouts_with_the_given_amplitude():
+    small, large = (
+        tg.rules.decolle(amplitude).signal.init(_network(), random.key(5))
+        for amplitude in (0.5, 2.0)
+    )
+    for a, b in zip(small, large, strict=True):
+        np.testing.assert_allclose(4 * a, b, rtol=1e-12)
