@@ -18,7 +18,7 @@ from tracegrad.learn.influences.kernel import _draw
 from tracegrad.learn.influences.masked import Masked, kept_pairs
 from tracegrad.learn.influences.rank_one import signs_like
 from tracegrad.learn.plans.plan import Data
-from tracegrad.learn.plans.planner import choose
+from tracegrad.learn.plans.planner import Work, choose
 from tracegrad.learn.rules import RULES
 from tracegrad.learn.signals import synthetic
 from tracegrad.model.stage import StageState
@@ -65,7 +65,7 @@ class Case:
         weight[1, 0] = 0.0
         self.data = Data(*map(jnp.asarray, (xs, ys, weight)), None)
         self.feedback = rule.signal.init(net, random.key(5))
-        plan = choose(rule, self.loss, None, carry=True)
+        plan = choose(rule, self.loss, Work(None, carry=True)).plan
         rest = plan.rest(self.circuit, BATCH, random.key(0))
         state = at_random(rest.state, 1)
         spikes = [s._replace(z=(s.z > 0).astype(float)) for s in state[:-1]]
