@@ -10,7 +10,7 @@ import tracegrad as tg
 from claims import assert_equal, block, difference, gradient, network
 from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.events import Events
-from tracegrad.learn.plans.plan import Data
+from tracegrad.learn.plans.plan import Data, Stream
 from tracegrad.learn.plans.step import Step
 from tracegrad.learn.plans.window import Window, contraction
 
@@ -93,3 +93,17 @@ def test_a_rate_regulariser_is_refused():
     loss = tg.losses.mean_squared_error(tg.RateRegulariser(1.0, 0.1))
     with pytest.raises(ValueError, match="rate regulariser"):
         block(deep(), rules.eprop(), loss=loss, plan=window(one_block, 5))
+
+
+def test_a_loss_goes_back_over_the_window_before_it_and_no_further():
+    """One loss, against a block that begins at the window's first step in the state of then."""
+    net, rule, steps, at = deep(), rules.block_diagonal(), 6, 17
+    weight = jnp.zeros_like(claims.weights()).at[at].set(1.0)
+    data = Data(claims.inputs(), claims.targets(), weight, None)
+    ours = block(net, rule, data=data, plan=window(one_block, steps, every=1)).gradient
+    first = at - steps
+    state = net(claims.inputs()[:first])[1]
+    part = jax.tree.map(lambda a: a[first : at + 1], data)
+    short = block(net, rule, data=part, plan=one_block, stream=Stream(state, (), ()))
+    claims.assert_alive(net, short.rates)
+    assert_equal(ours, short.gradient)
