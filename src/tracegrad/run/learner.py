@@ -72,6 +72,8 @@ class Learner:
         """Compose a learner; refuses what the rule cannot serve and parameters it cannot reach."""
         if update_every is not None and update_every < 1:
             raise ValueError(f"update_every must be at least 1, or None, got {update_every}.")
+        if plan is not None:
+            _check_plan(plan, rule, loss, update_every)
         rule.check_schedule(update_every, loss)
         rule.check(network)
         rule.check_loss(loss)
@@ -99,8 +101,11 @@ class Learner:
         Sequences that do not depend on each other (`sequence` with `update_every=None`) are then
         learned from event by event where that is the cheaper way. The gradient is the same.
         """
+        given = np.asarray(xs)
+        if not given.size:
+            raise ValueError(f"for_input needs some input, got an array of shape {given.shape}.")
         other = copy(self)
-        other._density = float(np.mean(np.asarray(xs) != 0))
+        other._density = float(np.mean(given != 0))
         other._compile()
         return other
 
@@ -108,6 +113,10 @@ class Learner:
     def plan(self) -> Choice:
         """The plan that executes the rule on sequences, and why; `print(learner.plan)`."""
         return self._choice(self.update_every, carry=self.update_every is not None)
+
+    @property
+    def _carries(self) -> bool:
+        return self._given is None or self._given.carries
 
     def _choice(self, steps: int | None, carry: bool) -> Choice:
         if self._given is not None:
@@ -125,7 +134,8 @@ class Learner:
     def init(self, key: PRNGKeyArray, batch: int, stream: bool = True) -> LearnerState:
         """Fresh state for `batch` parallel streams: weights drawn, traces and states at zero.
 
-        With `stream=False` it has no stream and none of its traces, for `sequence` alone.
+        With `stream=False` it has no stream and none of its traces, for `sequence` alone; so it is
+        with a plan that carries nothing from block to block.
         """
         weights, feedback_key = jax.random.split(key)
         now, later = jax.random.split(jax.random.fold_in(key, 1))
@@ -135,7 +145,7 @@ class Learner:
             network,
             feedback,
             self.optimiser.init(self._learned(network, feedback)),
-            self._rest(network, batch, now) if stream else None,
+            self._rest(network, batch, now) if stream and self._carries else None,
             jax.tree.map(jnp.zeros_like, (network, feedback if self.rule.signal.adapts else ())),
             jnp.zeros((), jnp.int32),
             later,
@@ -280,9 +290,22 @@ class Learner:
         return eqx.filter(network, network.learning()), feedback if self.rule.signal.adapts else ()
 
 
+def _check_plan(plan: AbstractPlan, rule: Rule, loss: Loss, update_every: int | None) -> None:
+    if plan.rule is not rule or plan.loss is not loss:
+        raise ValueError("The plan must be made with the rule and the loss of the learner.")
+    if update_every is not None and not plan.carries:
+        raise ValueError(
+            f"{type(plan).__name__} carries nothing from block to block, and with update_every="
+            f"{update_every} blocks follow on each other. Leave update_every or the plan out."
+        )
+
+
 def _stream(state: LearnerState) -> Stream:
     if state.stream is None:
-        raise ValueError("This state has no stream. Make it with learner.init(key, batch).")
+        raise ValueError(
+            "This state has no stream. Make it with learner.init(key, batch), of a learner whose "
+            "plan carries one on."
+        )
     return state.stream
 
 

@@ -12,6 +12,7 @@ import oracle
 import tracegrad as tg
 from claims import assert_differ, assert_equal, block, difference, gradient, network
 from tracegrad.learn.plans.chunk import Chunk
+from tracegrad.learn.plans.event_kernels import Forward
 from tracegrad.learn.plans.events import Events
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.step import Step
@@ -158,3 +159,44 @@ def test_what_cannot_be_events_is_planned_with_products_and_says_why(monkeypatch
     choice, _ = sequence(deep(), rules.eprop(), density=0.05)
     assert isinstance(choice.plan, Chunk)
     assert "no C compiler" in choice.why
+
+
+@pytest.mark.parametrize("kind", [jnp.uint8, jnp.float32, jnp.bool_])
+def test_input_of_another_type_means_the_same(kind):
+    """C reads raw memory: what comes in another type has to be made its own."""
+    stage = deep().discretise().stages[0]
+    kernel = Forward(stage, frozenset(), frozenset())
+    before, xs = stage.rest(claims.BATCH), claims.inputs()
+    mixed = eqx.tree_at(lambda s: s.coefficients["alpha"], stage, replace_fn=single)
+    same = eqx.tree_at(
+        lambda s: s.coefficients["alpha"], stage, replace_fn=lambda a: single(a).astype(float)
+    )
+    ours = kernel(mixed, before, xs.astype(kind), None)[1]
+    assert jnp.mean(ours) > 0.01
+    assert jnp.array_equal(ours, kernel(same, before, xs, None)[1])
+
+
+def single(a):
+    return a.astype(jnp.float32)
+
+
+def test_weights_that_c_has_no_type_for_are_refused_by_name():
+    half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), deep().discretise().stages[0])
+    with pytest.raises(NoCodeError, match="bfloat16"):
+        Forward(half, frozenset(), frozenset())
+
+
+def test_a_plan_that_carries_nothing_serves_no_stream():
+    net, rule, loss = deep(), rules.eprop(), tg.losses.mean_squared_error()
+    for plan in (Events(rule, loss), one_block(rule, loss)):
+        with pytest.raises(ValueError, match="carries nothing"):
+            tg.Learner(net, rule, loss, optax.sgd(1.0), update_every=5, plan=plan)
+        learner = tg.Learner(net, rule, loss, optax.sgd(1.0), plan=plan)
+        with pytest.raises(ValueError, match="no stream"):
+            learner.run(
+                learner.init(random.key(0), claims.BATCH), claims.inputs(), claims.targets()
+            )
+    with pytest.raises(ValueError, match="rule and the loss"):
+        tg.Learner(net, rules.block_diagonal(), loss, optax.sgd(1.0), plan=Events(rule, loss))
+    with pytest.raises(ValueError, match="some input"):
+        learner.for_input(jnp.zeros((0, 3)))

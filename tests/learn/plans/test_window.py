@@ -107,3 +107,11 @@ def test_a_loss_goes_back_over_the_window_before_it_and_no_further():
     short = block(net, rule, data=part, plan=one_block, stream=Stream(state, (), ()))
     claims.assert_alive(net, short.rates)
     assert_equal(ours, short.gradient)
+
+
+def test_windows_that_make_no_sense_are_refused():
+    rule, loss = rules.eprop(), tg.losses.mean_squared_error()
+    with pytest.raises(ValueError, match="at least 1 step"):
+        Window(rule, loss, one_block(rule, loss), steps=0)
+    with pytest.raises(ValueError, match="same rule"):
+        Window(rule, loss, one_block(rules.block_diagonal(), loss))

@@ -45,6 +45,11 @@ class Chunk(AbstractReverse):
 
     carry: bool = setting(True)
 
+    @property
+    def carries(self) -> bool:
+        """See `AbstractPlan`."""
+        return self.carry
+
     def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """See `AbstractPlan`."""
         if not self.carry:

@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 from tracegrad.learn.filter import OUTPUT, Taps
 from tracegrad.learn.local import Rows
 from tracegrad.model.neuron import ports, seen_current
 from tracegrad.model.stage import Ports, Stage, StageState
 from tracegrad.native.compiler import target
-from tracegrad.native.scalar import Code, translate
+from tracegrad.native.scalar import Code, NoCodeError, translate
 
 Valid = Bool[Array, "time batch"]
 _WIDE, _NARROW = 64, 16  # neurons that one thread takes at a time
@@ -92,17 +92,19 @@ class Forward:
         self,
         stage: Stage,
         before: StageState,
-        xs: Float[Array, "time batch m"],
+        xs: Shaped[Array, "time batch m"],
         valid: Valid | None,
     ) -> tuple[StageState, Float[Array, "time batch n"], Kept]:
         """The state at the end, the output at every step, and what is kept."""
         names, (time, batch, _), n = self.names, xs.shape, stage.size
-        every = jax.ShapeDtypeStruct((time, batch, n), xs.dtype)
-        last = jax.ShapeDtypeStruct((batch, n), xs.dtype)
+        every = jax.ShapeDtypeStruct((time, batch, n), stage.dtype)
+        last = jax.ShapeDtypeStruct((batch, n), stage.dtype)
         rows, currents = self.keep
         shapes = [every, *[last] * (len(names.rows) + 1), *[every] * (len(rows) + len(currents))]
-        z, *rest = jax.ffi.ffi_call(self.target, shapes, vmap_method="sequential")(
-            xs,
+        z, *rest = _call(
+            self.target,
+            shapes,
+            xs.astype(stage.dtype),
             _or_nothing(valid),
             *(stage.weight[p].T for p in names.below),
             *((stage.recurrent or {})[p].T for p in names.itself),
@@ -163,12 +165,12 @@ class Backward:
             *((n,) for _ in names.below if stage.bias is not None),
             *((n,) for _ in names.coefficients if self.asked.coefficients),
         ]
-        dtype = block.xs.dtype
+        dtype = stage.dtype
         fixed = [value for tap in self.asked.taps.values() for value in (tap.decay, tap.gain)]
-        found = jax.ffi.ffi_call(
-            self.target, [jax.ShapeDtypeStruct(s, dtype) for s in shapes], vmap_method="sequential"
-        )(
-            block.xs,
+        found = _call(
+            self.target,
+            [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes],
+            block.xs.astype(dtype),
             _or_nothing(block.valid),
             block.z,
             block.before.z,
@@ -191,13 +193,24 @@ class Backward:
         )
 
 
+def _call(name: str, results: list[jax.ShapeDtypeStruct], *arguments: Array) -> list[Array]:
+    """Call a kernel, which reads raw memory: everything but flags is made its type."""
+    dtype = results[0].dtype
+    same = (a if a.dtype == bool else a.astype(dtype) for a in arguments)
+    kernel = jax.ffi.ffi_call(name, results, vmap_method="sequential")
+    return list(kernel(*same))
+
+
 def _or_nothing(valid: Valid | None) -> Bool[Array, "..."]:
     return jnp.zeros((0,), bool) if valid is None else valid
 
 
 def _shape(stage: Stage, names: Names) -> str:
     """The head of a file: types, numbers, and which currents have weights."""
-    real = {4: "float", 8: "double"}[stage.dtype.itemsize]
+    known = {"float32": "float", "float64": "double"}
+    if stage.dtype.name not in known:
+        raise NoCodeError(f"C has no type for weights of {stage.dtype.name}.")
+    real = known[stage.dtype.name]
     return "\n".join(
         (
             f"#define REAL {real}",

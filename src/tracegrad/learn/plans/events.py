@@ -34,6 +34,11 @@ class Events(AbstractReverse):
 
     learned: tuple[bool, ...] | None = setting(None)
 
+    @property
+    def carries(self) -> bool:
+        """Every block begins without a past."""
+        return False
+
     def compile(self, circuit: Circuit) -> None:
         """Compile the way back of every stage; `NoCodeError` or `NoCompilerError` if it fails."""
         circuit = self.influence.prepare(circuit)

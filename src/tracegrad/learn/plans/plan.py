@@ -65,6 +65,11 @@ class AbstractPlan(eqx.Module):
     rule: Rule = setting(None)
     loss: Loss = setting(None)
 
+    @property
+    def carries(self) -> bool:
+        """Whether a block may follow on another: what it remembers is carried on."""
+        return True
+
     @abstractmethod
     def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """The influence's memory at the start of a stream; `key` is for random influences."""

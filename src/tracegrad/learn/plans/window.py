@@ -46,6 +46,21 @@ class Window(AbstractPlan):
     steps: int = setting(100)
     every: int = setting(100)
 
+    def __check_init__(self) -> None:
+        """Refuse windows and parts of no steps, and an inner plan for something else."""
+        if self.steps < 1 or self.every < 1:
+            raise ValueError(
+                f"A window and its parts need at least 1 step, got steps={self.steps} and "
+                f"every={self.every}."
+            )
+        if self.inner.rule is not self.rule or self.inner.loss is not self.loss:
+            raise ValueError("The inner plan must be for the same rule and loss as the window.")
+
+    @property
+    def carries(self) -> bool:
+        """Every block begins without a past."""
+        return False
+
     def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """Nothing is carried but the state."""
         return ()
