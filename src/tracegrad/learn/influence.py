@@ -147,12 +147,20 @@ class Block(AbstractInfluence):
             return {}
         return {port: jnp.diagonal(weight) for port, weight in stage.recurrent.items()}
 
+    def echo(self, stage: Stage, here: Local) -> Rows:
+        """What a neuron's last output does to its states, through its self-weight too."""
+        echo = dict(here.echo)
+        for port, weight in self.own_weight(stage).items():
+            echo = {
+                row: e + here.drive[row][port] * weight.reshape(*[1] * (e.ndim - 1), -1)
+                for row, e in echo.items()
+            }
+        return echo
+
     def _push_stage(
         self, stage: Stage, taps: Taps, trace: Trace, here: Local, moment: Moment, index: int
     ) -> Trace:
-        echo = dict(here.echo)
-        for port, self_weight in self.own_weight(stage).items():
-            echo = {row: e + here.drive[row][port] * self_weight[None] for row, e in echo.items()}
+        echo = self.echo(stage, here)
         seen = presynaptic(stage, moment, index)
         rows = {}
         for row in here.own:

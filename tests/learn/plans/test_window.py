@@ -50,8 +50,9 @@ def test_a_window_as_long_as_the_block_is_exact(inner, data):
         assert jnp.allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
-def test_the_error_shrinks_and_stays_inside_the_bound():
-    net, rule, loss = network(tg.LIF(tau_mem=5e-3)), rules.eprop(), tg.losses.mean_squared_error()
+@pytest.mark.parametrize("rule", [rules.eprop(), rules.block_diagonal()], ids=lambda r: r.name)
+def test_the_error_shrinks_and_stays_inside_the_bound(rule):
+    net, loss = network(tg.LIF(tau_mem=5e-3)), tg.losses.mean_squared_error()
     exact = gradient(net, rule, plan=Step)
     circuit, data = (
         net.discretise(),

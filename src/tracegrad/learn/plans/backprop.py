@@ -9,7 +9,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.graph import Graph
 from tracegrad.learn.loss import sequence_loss
-from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
+from tracegrad.learn.plans.plan import (
+    AbstractPlan,
+    Data,
+    Outcome,
+    Stream,
+    count_steps,
+    mean_rates,
+    summed,
+)
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, State, hold
 
@@ -36,8 +44,8 @@ class Backprop(AbstractPlan):
         gradient, (state, outputs, loss) = eqx.filter_grad(self.objective, has_aux=True)(
             circuit, stream.state, data
         )
-        steps = jnp.maximum(jnp.sum(count_steps(data)), 1.0)
-        rates = tuple(jnp.sum(_count(z, data), axis=0) / steps for z in outputs[:-1])
+        counts = (summed(z, data.valid) for z in outputs[:-1])
+        rates = mean_rates(counts, count_steps(data))
         return Outcome(gradient, stream._replace(state=state), loss, outputs[-1], rates)
 
     def objective(
@@ -47,13 +55,8 @@ class Backprop(AbstractPlan):
         steps = count_steps(data)
         state, outputs = _simulate(circuit, state, data, self.graph)
         loss = jnp.mean(sequence_loss(self.loss, outputs[-1], data.ys, data.weight))
-        penalty = sum(self.loss.rate.loss(_count(z, data), steps) for z in outputs[:-1])
+        penalty = sum(self.loss.rate.loss(summed(z, data.valid), steps) for z in outputs[:-1])
         return loss + penalty, (state, outputs, loss)
-
-
-def _count(z: Float[Array, "time batch n"], data: Data) -> Float[Array, "batch n"]:
-    """Output summed over the steps that exist."""
-    return jnp.sum(z if data.valid is None else jnp.where(data.valid[..., None], z, 0.0), axis=0)
 
 
 def _simulate(

@@ -12,8 +12,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from tracegrad.learn.graph import Horizon
-from tracegrad.learn.loss import loss_and_error
-from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
+from tracegrad.learn.plans.plan import (
+    AbstractPlan,
+    Data,
+    Outcome,
+    Stream,
+    count_steps,
+    judge,
+    mean_rates,
+    summed,
+)
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, State, hold
 
@@ -56,11 +64,9 @@ class LookBack(AbstractPlan):
         older = _turned(stream.memory)
         past = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), older, seen)
         after = jax.tree.map(lambda a, b: jnp.concatenate([a[1:], b[None]]), seen.before, state)
-        losses, errors = jax.vmap(lambda y, t, w: loss_and_error(self.loss, y, t, w))(
-            after[-1].z, data.ys, data.weight
-        )
+        losses, errors = judge(self.loss, after[-1].z, data)
         steps = count_steps(data)
-        counts = tuple(_count(stage.z, seen.exists) for stage in after[:-1])
+        counts = tuple(summed(stage.z, seen.exists) for stage in after[:-1])
         penalties = (self.loss.rate.error(count, steps) for count in counts)
         asked = [jnp.broadcast_to(p, s.z.shape) for p, s in zip(penalties, after, strict=False)]
         cotangent = tuple(
@@ -69,14 +75,13 @@ class LookBack(AbstractPlan):
         )
         total = self._credit(circuit, past, cotangent)
         _, back = jax.vjp(lambda c: jax.vmap(lambda p: _step(c, p.before, p))(past), circuit)
-        rates = tuple(jnp.sum(c, axis=0) / jnp.maximum(jnp.sum(steps), 1.0) for c in counts)
         memory = _turned(jax.tree.map(lambda a: a[time:], past))
         return Outcome(
             back(total)[0],
             stream._replace(state=state, memory=memory),
             jnp.sum(losses),
             after[-1].z,
-            rates,
+            mean_rates(counts, steps),
         )
 
     def _credit(self, circuit: Circuit, past: Past, cotangent: State) -> State:
@@ -118,11 +123,6 @@ def _forward(circuit: Circuit, state: State, data: Data) -> tuple[State, Past]:
 
     end, before = jax.lax.scan(body, state, (data.xs, valid))
     return end, Past(before, data.xs, valid)
-
-
-def _count(z: Float[Array, "time batch n"], exists: Bool[Array, "time batch"]) -> Array:
-    """Output summed over the steps that exist."""
-    return jnp.sum(jnp.where(exists[..., None], z, 0.0), axis=0)
 
 
 def _turned(past: Past) -> Past:

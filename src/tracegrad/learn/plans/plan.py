@@ -1,6 +1,7 @@
 """The contract of a plan: the gradient of a block of steps, carried on from the block before."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 
-from tracegrad.learn.loss import Loss
+from tracegrad.learn.loss import Loss, loss_and_error
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, Moment, State, hold
@@ -117,8 +118,30 @@ def through_readout(
     return jax.lax.scan(body, before, (ys, valid))
 
 
+def judge(
+    loss: Loss, outputs: Float[Array, "time batch o"], data: Data
+) -> tuple[Float[Array, " time"], Float[Array, "time batch o"]]:
+    """Loss of every step of a block, and the error it makes at the readout."""
+    return jax.vmap(lambda y, t, w: loss_and_error(loss, y, t, w))(outputs, data.ys, data.weight)
+
+
 def count_steps(data: Data) -> Float[Array, " batch"]:
     """Number of steps of a block that exist, for each sample."""
     if data.valid is None:
         return jnp.full(data.xs.shape[1], data.xs.shape[0], data.xs.dtype)
     return jnp.sum(data.valid, axis=0, dtype=data.xs.dtype)
+
+
+def summed(
+    z: Float[Array, "time batch n"], valid: Bool[Array, "time batch"] | None
+) -> Float[Array, "batch n"]:
+    """Output summed over the steps that exist."""
+    return jnp.sum(z if valid is None else jnp.where(valid[..., None], z, 0.0), axis=0)
+
+
+def mean_rates(
+    counts: Iterable[Float[Array, "batch _"]], steps: Float[Array, " batch"]
+) -> tuple[Float[Array, " _"], ...]:
+    """Mean output of every neuron, from its sums over the steps that exist."""
+    total = jnp.maximum(jnp.sum(steps), 1.0)
+    return tuple(jnp.sum(count, axis=0) / total for count in counts)

@@ -12,8 +12,16 @@ from jaxtyping import Array, Bool, Float, Num
 from tracegrad.learn.filter import OUTPUT, Taps
 from tracegrad.learn.influence import Block, Trace
 from tracegrad.learn.local import Rows
-from tracegrad.learn.loss import loss_and_error
-from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
+from tracegrad.learn.plans.plan import (
+    AbstractPlan,
+    Data,
+    Outcome,
+    Stream,
+    count_steps,
+    judge,
+    mean_rates,
+    summed,
+)
 from tracegrad.learn.signal import Feedback, Heard, Signals
 from tracegrad.model.network import Circuit, Moment, State
 from tracegrad.model.neuron import ports
@@ -53,6 +61,11 @@ class Seen(NamedTuple):
         """The output of each step."""
         return self.after.z
 
+    @property
+    def total(self) -> Float[Array, "batch n"]:
+        """Output summed over the steps that exist."""
+        return summed(self.output, self.valid)
+
 
 class AbstractReverse(AbstractPlan):
     """A block forward, then every stage back alone, for block influences."""
@@ -84,10 +97,8 @@ class AbstractReverse(AbstractPlan):
         circuit = self.influence.prepare(circuit)
         state, seen = self.forward(circuit, feedback, stream.state, data)
         outputs = seen[-1].output
-        losses, errors = jax.vmap(lambda y, t, w: loss_and_error(self.loss, y, t, w))(
-            outputs, data.ys, data.weight
-        )
-        steps, counts = count_steps(data), tuple(map(_count, seen[:-1]))
+        losses, errors = judge(self.loss, outputs, data)
+        steps, counts = count_steps(data), [here.total for here in seen[:-1]]
         judged = Verdict(errors, data.ys, data.weight)
         asked = self.asked(circuit, feedback, moments(circuit, seen), judged)
         asked = [*map(partial(self._penalise, steps=steps), asked, counts), {OUTPUT: errors}]
@@ -97,10 +108,10 @@ class AbstractReverse(AbstractPlan):
             gradient, trace = self.backward(circuit, index, trace, asked[index], seen[index])
             gradients.append(gradient)
             traces.append(trace)
-        rates = tuple(jnp.sum(c, axis=0) / jnp.maximum(jnp.sum(steps), 1.0) for c in counts)
         memory = tuple(traces) if stream.memory else ()
-        total = Circuit(tuple(gradients), circuit.all_layers)
-        return Outcome(total, Stream(state, memory, ()), jnp.sum(losses), outputs, rates)
+        gradient = Circuit(tuple(gradients), circuit.all_layers)
+        stream, rates = Stream(state, memory, ()), mean_rates(counts, steps)
+        return Outcome(gradient, stream, jnp.sum(losses), outputs, rates)
 
     def asked(
         self, circuit: Circuit, feedback: Feedback, moments: Moment, judged: Verdict
@@ -137,12 +148,6 @@ def moments(circuit: Circuit, seen: list[Seen]) -> Moment:
         befores.append(StageState(filled(before.s, here.start.s, z), before.z))
         afters.append(StageState(filled(here.after.s, here.start.s, z), z))
     return Moment(tuple(s.incoming for s in seen), *map(tuple, (currents, befores, afters)))
-
-
-def _count(seen: Seen) -> Float[Array, "batch n"]:
-    """Output summed over the steps that exist."""
-    valid = True if seen.valid is None else seen.valid[..., None]
-    return jnp.sum(jnp.where(valid, seen.output, 0.0), axis=0)
 
 
 def _gain(stage: Stage, before: StageState, current: Ports) -> Rows:

@@ -11,7 +11,15 @@ from tracegrad.learn.influence import Cotangents
 from tracegrad.learn.influences.rewarded import Rewarded
 from tracegrad.learn.local import local
 from tracegrad.learn.loss import loss_and_error
-from tracegrad.learn.plans.plan import AbstractPlan, Data, Judged, Outcome, Stream, count_steps
+from tracegrad.learn.plans.plan import (
+    AbstractPlan,
+    Data,
+    Judged,
+    Outcome,
+    Stream,
+    count_steps,
+    mean_rates,
+)
 from tracegrad.learn.signal import Feedback, Heard
 from tracegrad.model.network import Circuit, hold
 
@@ -76,8 +84,7 @@ class Reward(AbstractPlan):
 
         first = circuit.stages[0].feedforward(data.xs)
         end, outputs = jax.lax.scan(body, start, (data.xs, first, data.ys, data.weight, data.valid))
-        steps = jnp.maximum(jnp.sum(count_steps(data)), 1.0)
-        rates = tuple(jnp.sum(c, axis=0) / steps for c in end.counts)
+        rates = mean_rates(end.counts, count_steps(data))
         return Outcome(end.gradient, end.stream, end.loss, outputs, rates)
 
     def _one(

@@ -10,7 +10,15 @@ from tracegrad.learn.filter import OUTPUT, RATE, Tap, Taps
 from tracegrad.learn.influence import AbstractInfluence, Cotangents
 from tracegrad.learn.local import local
 from tracegrad.learn.loss import loss_and_error
-from tracegrad.learn.plans.plan import AbstractPlan, Data, Judged, Outcome, Stream, count_steps
+from tracegrad.learn.plans.plan import (
+    AbstractPlan,
+    Data,
+    Judged,
+    Outcome,
+    Stream,
+    count_steps,
+    mean_rates,
+)
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback, Heard, Signals
 from tracegrad.model.network import Circuit, hold
@@ -71,8 +79,7 @@ class Step(AbstractPlan):
             silent = {OUTPUT: jnp.zeros_like(end.stream.state[-1].z)}
             pulled = self.influence.pull(circuit, end.stream.memory, (*errors, silent))
             gradient = jax.tree.map(jnp.add, gradient, pulled)
-        rates = tuple(jnp.sum(c, axis=0) / jnp.maximum(jnp.sum(steps), 1.0) for c in end.counts)
-        return Outcome(gradient, end.stream, end.loss, outputs, rates)
+        return Outcome(gradient, end.stream, end.loss, outputs, mean_rates(end.counts, steps))
 
     def _one(
         self, circuit: Circuit, feedback: Feedback, progress: Progress, now: tuple

@@ -14,9 +14,16 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT
 from tracegrad.learn.local import Rows, emission, local
-from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.chunk import Chunk
-from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream, count_steps
+from tracegrad.learn.plans.plan import (
+    AbstractPlan,
+    Data,
+    Outcome,
+    Stream,
+    count_steps,
+    judge,
+    mean_rates,
+)
 from tracegrad.learn.plans.reverse import AbstractReverse, Seen, Verdict, moments
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, State
@@ -88,13 +95,12 @@ class Window(AbstractPlan):
 
         end, (losses, outputs) = jax.lax.scan(body, start, parts)
         time = data.xs.shape[0]
-        steps = jnp.maximum(jnp.sum(count_steps(data)), 1.0)
         return Outcome(
             end.gradient,
             Stream(end.state, (), ()),
             jnp.sum(losses),
             outputs.reshape(-1, *outputs.shape[2:])[:time],
-            tuple(jnp.sum(count, axis=0) / steps for count in end.counts),
+            mean_rates(end.counts, count_steps(data)),
         )
 
     def _part(
@@ -103,9 +109,7 @@ class Window(AbstractPlan):
         """Forward through one part, and back over it and the window before it."""
         state, seen = self.inner.forward(circuit, feedback, progress.state, part)
         outputs = seen[-1].output
-        losses, errors = jax.vmap(lambda y, t, w: loss_and_error(self.loss, y, t, w))(
-            outputs, part.ys, part.weight
-        )
+        losses, errors = judge(self.loss, outputs, part)
         verdict = Verdict(errors, part.ys, part.weight)
         asked = self.inner.asked(circuit, feedback, moments(circuit, seen), verdict)
         gradient, past = [], []
@@ -115,14 +119,8 @@ class Window(AbstractPlan):
             gradient.append(self.inner.backward(circuit, index, None, silent, both)[0])
             past.append(_last(both, self.steps))
         total = Circuit(tuple(gradient), circuit.all_layers)
-        # A rule may have detached resets, which is part of the structure and no array.
-        leaves = map(jnp.add, jax.tree.leaves(progress.gradient), jax.tree.leaves(total))
-        summed = jax.tree.unflatten(jax.tree.structure(progress.gradient), list(leaves))
-        exists = part.valid[..., None] if part.valid is not None else True
-        counts = tuple(
-            count + jnp.sum(jnp.where(exists, here.output, 0.0), axis=0)
-            for count, here in zip(progress.counts, seen[:-1], strict=True)
-        )
+        summed = jax.tree.map(jnp.add, progress.gradient, total)
+        counts = tuple(c + here.total for c, here in zip(progress.counts, seen[:-1], strict=True))
         return _Progress(state, past, summed, counts), (jnp.sum(losses), outputs)
 
     def _later(self, asked: Array) -> Array:
@@ -203,15 +201,12 @@ def _memory(
 ) -> Float[Array, "time batch n q q"]:
     r"""$A^t$ over states and taps: $\epsilon^t=A^t\epsilon^{t-1}+\ldots$"""
     stage, taps = circuit.stages[index], plan.taps(circuit, index)
-    own_weight = plan.influence.own_weight(stage)
     here = jax.vmap(lambda before, current: local(stage, before, current))(
         seen.before, seen.current
     )
     first = emission(stage, seen.start.s)[1]
     emit = {row: jnp.concatenate([first[row][None], e[:-1]]) for row, e in here.emit.items()}
-    echo = dict(here.echo)
-    for port, weight in own_weight.items():
-        echo = {row: e + here.drive[row][port] * weight for row, e in echo.items()}
+    echo = plan.influence.echo(stage, here)
     none = jnp.zeros_like(seen.output)
     rows = {
         row: {col: here.own[row][col] + echo[row] * emit[col] for col in here.own[row]}
