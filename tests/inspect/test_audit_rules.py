@@ -13,6 +13,7 @@ from tracegrad.inspect.audit import audit
 from tracegrad.inspect.locality import Located
 from tracegrad.inspect.perturb import every_step
 from tracegrad.inspect.probe import probe
+from tracegrad.learn.alike import alike
 from tracegrad.learn.plans.look_back import LookBack
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.planner import Work, choose
@@ -26,12 +27,14 @@ EVERY = HIDDEN + OUT * N + OUT
 WHOLE = 2 * N + 2 * OUT  # states and outputs
 PLAIN = HIDDEN + EMITTED + READOUT
 KAPPA = PLAIN + HIDDEN
+ONCE = (M + N) + 2 * N  # a trace that all neurons have in common; of coefficients one each
+READ_ONCE = (N + OUT) + OUT + OUT
 FACTORS = (M + N) + N + 2 * N + EMITTED + 1 + N + 4 * OUT + 1
 FULL = 2 * (N + OUT) * EVERY  # of states, and of outputs
 CREDIT = N * 2 + OUT
 GUESS = CREDIT * (CREDIT + OUT + 1)
 RATE = N * M + N * N + N  # a rate unit has one coefficient
-DOUBLE = 2 * (OUT * N + 2 * OUT) + 4 * OUT  # a readout of two states and two coefficients
+DOUBLE = 2 * (N + 2 * OUT) + 4 * OUT  # a readout of two states and two coefficients
 FEEDFORWARD = N * M + 2 * N
 
 # By hand: words of traces and signal of a sample; what of it an input spike moves at once.
@@ -44,18 +47,18 @@ WORDS = {
     "block": (FULL + N * EVERY, 0, 3 * N),
     "snap": (FULL + N * EVERY, 0, 3 * N),
     "ostl": (FULL, 0, 2 * N),
-    "block_diagonal": (KAPPA, 0, 2 * N),
-    "d_rtrl": (PLAIN, 0, N),
-    "eprop": (KAPPA, 0, 2 * N),
-    "rflo": (RATE + 2 * N + READOUT, 0, N),
+    "block_diagonal": (2 * HIDDEN + EMITTED + READ_ONCE, 0, 2 * N),
+    "d_rtrl": (HIDDEN + EMITTED + READ_ONCE, 0, N),
+    "eprop": (ONCE + HIDDEN + EMITTED + READ_ONCE, 0, 1 + N),
+    "rflo": (RATE + 2 * N + READ_ONCE, 0, N),
     "ottt": (FACTORS, 0, 1),
     "es_d_rtrl": (FACTORS, 0, 1),
     "sltt": (FACTORS, 0, 1),
-    "superspike": (3 * HIDDEN + EMITTED + DOUBLE, 0, 3 * N),
-    "decolle": (PLAIN, 0, N),
-    "osttp": (PLAIN, 0, N),
-    "etlp": (PLAIN, 0, N),
-    "otpe": (2 * FEEDFORWARD + EMITTED + READOUT, 1 + N, 2 * N),
+    "superspike": (ONCE + 2 * HIDDEN + EMITTED + DOUBLE, 0, 1 + 2 * N),
+    "decolle": (ONCE + EMITTED + READ_ONCE, 0, 1),
+    "osttp": (HIDDEN + EMITTED + READ_ONCE, 0, N),
+    "etlp": (ONCE + EMITTED + READ_ONCE, 0, 1),
+    "otpe": (M + 2 * N + FEEDFORWARD + EMITTED + READ_ONCE, 1 + N, 1 + N),
     "reward_eprop": (KAPPA + EVERY + 3, 0, 3 * N),
     "forward_gradient": (EVERY + WHOLE, 0, None),
     "uoro": (HIDDEN + WHOLE + READOUT, 0, None),
@@ -116,7 +119,8 @@ def test_memory_is_what_a_run_allocates(name):
     """The arrays of the plan for an update at every step, for two samples."""
     rule, memory = RULES[name], seen(name).memory
     net = network(name).init(jax.random.key(0))
-    plan = choose(rule, tg.losses.mean_squared_error(), Work(1, carry=True)).plan
+    work = Work(1, carry=True, common=alike(net, rule.influence))
+    plan = choose(rule, tg.losses.mean_squared_error(), work).plan
     stream = plan.rest(net.discretise(), 2, jax.random.key(1))
     assert entries(stream.state) == 2 * memory.state
     assert entries(stream) == 2 * (memory.state + memory.rule + memory.flags)

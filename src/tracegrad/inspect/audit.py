@@ -17,6 +17,7 @@ from tracegrad.inspect.locality import Located, Needs, locate
 from tracegrad.inspect.operations import count_operations
 from tracegrad.inspect.perturb import carried, every_step
 from tracegrad.inspect.probe import probe
+from tracegrad.learn.alike import alike
 from tracegrad.learn.plans.backprop import Backprop
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Stream
 from tracegrad.learn.rule import Rule
@@ -126,7 +127,7 @@ def audit(network: Network, rule: Rule) -> Audit:
         print(tg.inspect.audit(net, tg.rules.eprop()))
     """
     rule.check(network)
-    plan = every_step(rule)
+    plan = every_step(rule, alike(network, rule.influence))
     shapes = jax.eval_shape(lambda key: _start(plan, network, key), jax.random.key(0))
     memory = _memory(network, plan, shapes)
     found = locate(probe(network), rule) if rule.online else Located({}, [])

@@ -35,10 +35,13 @@ class Seen(NamedTuple):
     circuit: Circuit
 
 
-def every_step(rule: Rule) -> AbstractPlan:
-    """The plan that executes a rule where the weights change at every step."""
+def every_step(rule: Rule, common: tuple[frozenset[str], ...] = ()) -> AbstractPlan:
+    """The plan that executes a rule where the weights change at every step.
+
+    `common` as in `Work`: without it every neuron has traces of its own, as the rule says.
+    """
     loss = actor_critic() if isinstance(rule.influence, Rewarded) else mean_squared_error()
-    return choose(rule, loss, Work(1, carry=True)).plan
+    return choose(rule, loss, Work(1, carry=True, common=common)).plan
 
 
 def carried(stream: Stream, signal: AbstractSignal, feedback: Any) -> tuple[Any, Any, Any]:

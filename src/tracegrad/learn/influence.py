@@ -106,11 +106,16 @@ class Block(AbstractInfluence):
     `self_weight` keeps the bracket, `reset` keeps the derivative of the reset. Memory O(batch k p)
     for k states and p weights, time O(batch k^2 p) a step. Exact for a layer without recurrence
     (k taps included); otherwise it drops every path through another neuron of the layer.
+
+    `common` names, of each stage, states whose traces all neurons have in common (see `alike`):
+    $\epsilon_{ji,row}=\hat x_{i,row}$ is then held once, O(batch p/n), with the same result; if all
+    are, and nothing filters, a layer has m + n numbers a sample.
     Source: Zenke & Neftci 2021; equals SnAp-1 on neuron blocks.
     """
 
     self_weight: bool = setting(True)
     reset: bool = setting(True)
+    common: tuple[frozenset[str], ...] = setting(())
 
     def prepare(self, circuit: Circuit) -> Circuit:
         """Detach the resets unless they are kept."""
@@ -119,9 +124,9 @@ class Block(AbstractInfluence):
     def init(
         self, circuit: Circuit, taps: Taps, batch: int, key: PRNGKeyArray
     ) -> tuple[Trace, ...]:
-        """All traces zero."""
+        """All traces zero; those in common are (batch, 1, width)."""
         return tuple(
-            _no_trace(stage, taps if index < len(circuit.hidden) else {}, batch)
+            _no_trace(stage, taps if index < len(circuit.hidden) else {}, batch, self._once(index))
             for index, stage in enumerate(circuit.stages)
         )
 
@@ -134,12 +139,19 @@ class Block(AbstractInfluence):
         locals_: tuple[Local, ...],
     ) -> tuple[Trace, ...]:
         """Equation (1) for every stage."""
-        return tuple(
-            self._push_stage(stage, taps if trace.taps else {}, trace, here, moment, index)
-            for index, (stage, trace, here) in enumerate(
-                zip(circuit.stages, memory, locals_, strict=True)
-            )
-        )
+        done = []
+        for index, (stage, trace, here) in enumerate(
+            zip(circuit.stages, memory, locals_, strict=True)
+        ):
+            seen = presynaptic(stage, moment, index)
+            rows = _advance(here, self.echo(stage, here), trace, seen, self._once(index))
+            now = Trace(rows, trace.taps, here.emit, here.direct)
+            kept = through(taps, trace.taps, eligibility(now)) if trace.taps else {}
+            done.append(now._replace(taps=kept))
+        return tuple(done)
+
+    def _once(self, index: int) -> frozenset[str]:
+        return self.common[index] if self.common else frozenset()
 
     def own_weight(self, stage: Stage) -> Ports:
         """The self-weight $V_{jj}$ of each port, (n,), as far as it is kept."""
@@ -157,39 +169,54 @@ class Block(AbstractInfluence):
             }
         return echo
 
-    def _push_stage(
-        self, stage: Stage, taps: Taps, trace: Trace, here: Local, moment: Moment, index: int
-    ) -> Trace:
-        echo = self.echo(stage, here)
-        seen = presynaptic(stage, moment, index)
-        rows = {}
-        for row in here.own:
-            total = forcing(here, row, echo, trace.direct, seen)
-            for col, old in trace.rows.items():
-                own = here.own[row][col] + echo[row] * trace.emit[col]
-                total = jax.tree.map(lambda a, b, w=own: a + w[..., None] * b, total, old)
-            rows[row] = total
-        now = Trace(rows, trace.taps, here.emit, here.direct)
-        return now._replace(taps=through(taps, trace.taps, eligibility(now)))
-
     def pull(self, circuit: Circuit, memory: tuple[Trace, ...], cotangents: Cotangents) -> Circuit:
         """Signal times eligibility trace, summed over the batch."""
         stages = []
-        for stage, trace, cotangent in zip(circuit.stages, memory, cotangents, strict=True):
-            read = {OUTPUT: eligibility(trace), **trace.taps, **trace.rows}
-            stages.append(pull_stage(stage, read, cotangent))
+        for index, (stage, trace, cotangent) in enumerate(
+            zip(circuit.stages, memory, cotangents, strict=True)
+        ):
+            if self._once(index):
+                stages.append(_pull_once(trace, cotangent).as_gradient(stage))
+            else:
+                read = {OUTPUT: eligibility(trace), **trace.taps, **trace.rows}
+                stages.append(pull_stage(stage, read, cotangent))
         return Circuit(tuple(stages), circuit.all_layers)
 
 
-def _no_trace(stage: Stage, taps: Taps, batch: int) -> Trace:
-    def zeros(width: int) -> Array:
-        return jnp.zeros((batch, stage.size, width), stage.dtype)
+def _advance(
+    here: Local, echo: Rows, trace: Trace, seen: Sources, once: frozenset[str]
+) -> dict[str, Sources]:
+    """Equation (1) of `Block` for every state; the states `once` are the first neuron's for all."""
+    rows = {}
+    for row in here.own:
+        rows[row] = _row(here, echo, trace, seen, row)
+        if row in once:
+            first = [jax.tree.map(lambda a: a[:, :1], part) for part in (here, echo, trace)]
+            first[2] = first[2]._replace(rows={col: trace.rows[col] for col in sorted(once)})
+            one = _row(*first, seen, row)
+            rows[row] = one._replace(coefficients=rows[row].coefficients)
+    return rows
+
+
+def _row(here: Local, echo: Rows, trace: Trace, seen: Sources, row: str) -> Sources:
+    total = forcing(here, row, echo, trace.direct, seen)
+    for col, old in trace.rows.items():
+        own = here.own[row][col] + echo[row] * trace.emit[col]
+        total = jax.tree.map(lambda a, b, w=own: a + w[..., None] * b, total, old)
+    return total
+
+
+def _no_trace(stage: Stage, taps: Taps, batch: int, once: frozenset[str]) -> Trace:
+    def zeros(width: int, neurons: int = stage.size) -> Array:
+        return jnp.zeros((batch, neurons, width), stage.dtype)
 
     empty = widths(stage, zeros)
+    single = widths(stage, lambda width: zeros(width, 1))
+    single = single._replace(coefficients=empty.coefficients)
     rows = stage.rest(batch).s
     flat = zeros(1)[..., 0]
     return Trace(
-        {row: empty for row in rows},
+        {row: single if row in once else empty for row in rows},
         {name: empty for name in taps},
         {row: flat for row in rows},
         {name: flat for name in stage.coefficients},
@@ -198,12 +225,36 @@ def _no_trace(stage: Stage, taps: Taps, batch: int) -> Trace:
 
 def pull_stage(stage: Stage, read: dict[str, Sources], cotangent: Rows) -> Stage:
     """Gradient of one stage: what is asked times the trace of that name, summed over the batch."""
-    parts = [
-        jax.tree.map(lambda e, c=c: jnp.einsum("bn,bnw->nw", c, e), read[name])
-        for name, c in cotangent.items()
-    ]
-    total: Sources = jax.tree.map(lambda *leaves: sum(leaves[1:], start=leaves[0]), *parts)
-    return total.as_gradient(stage)
+    return _sum([_meet(c, read[name]) for name, c in cotangent.items()]).as_gradient(stage)
+
+
+def _pull_once(trace: Trace, cotangent: Rows) -> Sources:
+    """The same where some traces are held once, so that the output's is not put together."""
+    read = {**trace.taps, **trace.rows}
+    parts = [_meet(c, read[name]) for name, c in cotangent.items() if name != OUTPUT]
+    if OUTPUT in cotangent:
+        c = cotangent[OUTPUT]
+        through_rows = [_meet(c * trace.emit[row], trace.rows[row]) for row in trace.rows]
+        total = _sum(through_rows)
+        direct = {k: jnp.sum(c * d, axis=0)[:, None] for k, d in trace.direct.items()}
+        added = {k: g + direct[k] for k, g in total.coefficients.items()}
+        parts.append(total._replace(coefficients=added))
+    return _sum(parts)
+
+
+def _sum(parts: list[Sources]) -> Sources:
+    return jax.tree.map(lambda *leaves: sum(leaves[1:], start=leaves[0]), *parts)
+
+
+def _meet(c: Float[Array, "batch n"], sources: Sources) -> Sources:
+    return jax.tree.map(lambda e: _met(c, e), sources)
+
+
+def _met(c: Float[Array, "batch n"], e: Float[Array, "batch _ width"]) -> Float[Array, "n width"]:
+    """Signal times a trace of every neuron, or of one for all."""
+    if e.shape[1] == c.shape[1]:
+        return jnp.einsum("bn,bnw->nw", c, e)
+    return jnp.einsum("bn,bw->nw", c, e[:, 0])
 
 
 def widths(stage: Stage, make: Callable[[int], Any]) -> Sources:

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num, PRNGKeyArray
 
+from tracegrad.learn.alike import alike
 from tracegrad.learn.loss import Loss, mean_squared_error
 from tracegrad.learn.paths import neurons_learn, pull_back, require_paths
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream
@@ -31,7 +32,7 @@ class LearnerState(NamedTuple):
     feedback: Feedback
     optimiser: Any
     stream: Stream | None
-    gradient: tuple[Network, Feedback]
+    gradient: tuple[Network, Feedback] | None
     waiting: Int[Array, ""]
     key: PRNGKeyArray
 
@@ -86,6 +87,7 @@ class Learner:
         require_paths(
             network, choose(rule, mean_squared_error(), Work(update_every, carry=True)).plan
         )
+        self._common = alike(network, rule.influence)
         self._compile()
 
     def _compile(self) -> None:
@@ -121,13 +123,15 @@ class Learner:
     def _choice(self, steps: int | None, carry: bool) -> Choice:
         if self._given is not None:
             return Choice(self._given, "it was asked for")
-        work = Work(steps, carry, self._density, neurons_learn(self.network))
+        # A stream has one memory: that of Chunk is not factored.
+        common = self._common if self.update_every == 1 else ()
+        work = Work(steps, carry, self._density, neurons_learn(self.network), common)
         if self._density is None or carry:
             return choose(self.rule, self.loss, work)
         circuit = self.network.init(jax.random.key(0)).discretise()
         return choose(self.rule, self.loss, work, circuit)
 
-    def _plan(self, steps: int | None = None, carry: bool = True) -> AbstractPlan:
+    def _plan(self, steps: int | None, carry: bool = True) -> AbstractPlan:
         """The plan for blocks of `steps` steps."""
         return self._choice(steps, carry).plan
 
@@ -224,7 +228,9 @@ class Learner:
         """The gradient of a block, without an update, and the state carried on."""
         blank = jax.tree.map(jnp.zeros_like, state.gradient)
         state, outcome = self._accumulate(
-            state._replace(gradient=blank), self._plan(), _data(xs, ys, weight, valid)
+            state._replace(gradient=blank),
+            self._plan(self.update_every),
+            _data(xs, ys, weight, valid),
         )
         return state.gradient[0], state, Info(outcome.loss, outcome.outputs, outcome.rates)
 
@@ -241,15 +247,22 @@ class Learner:
             )
 
         def window(state: LearnerState, data: Data) -> tuple[LearnerState, Outcome]:
+            blank = state.gradient
             state, outcome = self._accumulate(state, plan, data)
             kept = outcome._replace(gradient=None, stream=None)
-            return self._update(state), kept
+            after = self._update(state)
+            return (after._replace(gradient=None) if blank is None else after), kept
 
         windows = jax.tree.map(lambda a: a.reshape(steps // every, every, *a.shape[1:]), data)
         if steps == every:
             state, outcome = window(state, data)
             return state, Info(outcome.loss, outcome.outputs, outcome.rates)
-        state, outcome = jax.lax.scan(window, state, windows)
+        if every == 1:  # a gradient that waits for nothing need not be carried
+            state = jax.lax.cond(state.waiting >= every, self._update, lambda state: state, state)
+            bare, outcome = jax.lax.scan(window, state._replace(gradient=None), windows)
+            state = bare._replace(gradient=state.gradient)
+        else:
+            state, outcome = jax.lax.scan(window, state, windows)
         outputs = outcome.outputs.reshape(steps, *outcome.outputs.shape[2:])
         rates = tuple(jnp.mean(rate, axis=0) for rate in outcome.rates)
         return state, Info(jnp.sum(outcome.loss), outputs, rates)
@@ -264,7 +277,8 @@ class Learner:
             circuit, state.feedback, outcome.gradient, outcome.stream.signal
         )
         fresh = (pull_back(state.network, gradient), feedback)
-        total = jax.tree.map(jnp.add, state.gradient, fresh)
+        waits = state.gradient is not None
+        total = jax.tree.map(jnp.add, state.gradient, fresh) if waits else fresh
         waiting = state.waiting + data.xs.shape[0]
         stream = outcome.stream._replace(signal=signal)
         return state._replace(stream=stream, gradient=total, waiting=waiting), outcome

@@ -28,13 +28,15 @@ class Work(NamedTuple):
 
     `steps` is the length of a block (None: a whole sequence), `carry` whether a block follows on
     another; `density` the share of inputs that are not zero, if it is known; `learned` says of each
-    stage whether its neuron parameters learn (None: all).
+    stage whether its neuron parameters learn (None: all); `common` names of each stage the states
+    whose traces are held once (`alike`), for a stream that only ever goes step by step.
     """
 
     steps: int | None
     carry: bool
     density: float | None = None
     learned: tuple[bool, ...] | None = None
+    common: tuple[frozenset[str], ...] = ()
 
 
 class Choice(NamedTuple):
@@ -62,13 +64,22 @@ def choose(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None = None) -
     if not isinstance(rule.influence, Block):
         return Choice(Step(rule, loss), "the influence is not one block per neuron")
     if rule.signal.remembers:
-        return Choice(Step(rule, loss), "the signal has a memory of its own")
+        return _stepwise(rule, loss, work, "the signal has a memory of its own")
     if work.steps == 1:
-        return Choice(Step(rule, loss), "the weights change at every step")
+        return _stepwise(rule, loss, work, "the weights change at every step")
     if work.carry:
         why = "traces are touched once per block, and exact across blocks"
         return Choice(Chunk(rule, loss, carry=True), why)
     return _independent(rule, loss, work, circuit)
+
+
+def _stepwise(rule: Rule, loss: Loss, work: Work, why: str) -> Choice:
+    """Step by step, with traces held once where all neurons have them in common."""
+    once = sorted(frozenset().union(*work.common))
+    if not once:
+        return Choice(Step(rule, loss), why)
+    held = f"{why}; factored, since all neurons have their traces of {', '.join(once)} in common"
+    return Choice(Step(rule, loss, work.common), held)
 
 
 def _independent(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None) -> Choice:

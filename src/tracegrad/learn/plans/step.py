@@ -1,5 +1,6 @@
 """step: carry the influence itself, one step at a time; the plain plan and the oracle of others."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, RATE, Tap, Taps
-from tracegrad.learn.influence import AbstractInfluence, Cotangents
+from tracegrad.learn.influence import AbstractInfluence, Block, Cotangents
 from tracegrad.learn.local import local
 from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.plan import (
@@ -22,6 +23,7 @@ from tracegrad.learn.plans.plan import (
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback, Heard, Signals
 from tracegrad.model.network import Circuit, hold
+from tracegrad.model.parameter import setting
 
 
 class Progress(NamedTuple):
@@ -37,14 +39,22 @@ class Step(AbstractPlan):
     """Push the influence at every step and pull the gradient out at once.
 
     The only plan for an update at every step with a general optimiser. Cost a step: that of the
-    rule's influence.
+    rule's influence. `common` are states of each stage whose traces all neurons have in common
+    (`alike`): they are held factored, as one vector, which leaves of a current-based neuron's three
+    traces a synapse the filtered one.
     """
+
+    common: tuple[frozenset[str], ...] = setting(())
 
     @property
     def influence(self) -> AbstractInfluence:
         """The rule's influence; offline rules have none and another plan."""
-        assert isinstance(self.rule.influence, AbstractInfluence)
-        return self.rule.influence
+        influence = self.rule.influence
+        assert isinstance(influence, AbstractInfluence)
+        if not self.common:
+            return influence
+        assert isinstance(influence, Block)  # `alike` finds nothing for others
+        return replace(influence, common=self.common)
 
     def taps(self, circuit: Circuit) -> Taps:
         """The filter's taps, and the running sum that the rate regulariser reads."""

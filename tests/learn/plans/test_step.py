@@ -1,0 +1,61 @@
+"""step: traces held once for all neurons give the same gradient as traces of each."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax import random
+
+import claims
+import tracegrad as tg
+from claims import assert_equal, block, network
+from tracegrad.learn.alike import alike
+from tracegrad.learn.plans.plan import Data
+from tracegrad.learn.plans.step import Step
+
+rules = tg.rules
+PER_NEURON = jnp.linspace(5e-3, 15e-3, claims.SIZES[0])
+
+
+def factored(net):
+    return lambda rule, loss: Step(rule, loss, alike(net, rule.influence))
+
+
+def ragged():
+    lengths = random.randint(random.key(8), (claims.BATCH,), claims.STEPS // 2, claims.STEPS)
+    valid = (jnp.arange(claims.STEPS)[:, None] < lengths[None]).at[3, 1].set(False)
+    weight = jnp.where(valid, claims.weights(), 0.0)
+    return Data(claims.inputs(), claims.targets(), weight, valid)
+
+
+CASES = {
+    "current-based, deep": (network(tg.CubaLIF(), tg.CubaLIF(), gain=6.0), rules.eprop()),
+    "adaptive": (network(tg.ALIF(tau_mem=10e-3)), rules.eprop()),
+    "half in common": (network(tg.CubaLIF(tau_mem=PER_NEURON), gain=6.0), rules.eprop()),
+    "no filter": (network(tg.LIF(tau_mem=10e-3), readout=None), rules.eprop()),
+    "reset kept": (network(tg.CubaLIF(), recurrent=False, gain=6.0), rules.block_diagonal()),
+    "random feedback": (network(tg.LIF(tau_mem=10e-3)), rules.eprop(tg.signals.Random())),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_traces_held_once_change_nothing(name):
+    net, rule = CASES[name]
+    loss = tg.losses.mean_squared_error(tg.RateRegulariser(0.3, 0.05))
+    found = alike(net, rule.influence)
+    assert found[0], "something is in common"
+    data = ragged()
+    first, second = (
+        jax.tree.map(lambda a, part=part: a[part], data) for part in (slice(0, 9), slice(9, None))
+    )
+    ours, theirs = (
+        block(net, rule, loss=loss, data=first, plan=plan) for plan in (factored(net), Step)
+    )
+    held = ours.stream.memory[0].rows[min(found[0])].weight["current"]
+    assert held.shape == (claims.BATCH, 1, claims.INPUTS)
+    ours, theirs = (
+        block(net, rule, loss=loss, data=second, plan=plan, stream=before.stream)
+        for plan, before in ((factored(net), ours), (Step, theirs))
+    )
+    claims.assert_alive(net, theirs.rates)
+    assert_equal(ours.gradient, theirs.gradient)
+    assert jnp.allclose(ours.outputs, theirs.outputs, rtol=1e-12, atol=1e-12)
