@@ -27,14 +27,16 @@ def hidden(neuron, influence, recurrent=True):
         (tg.LIF(), {"v"}),
         (tg.CubaLIF(), {"v", "i_syn"}),
         (tg.CubaLIF(tau_mem=PER_NEURON), {"i_syn"}),
-        (tg.CubaLIF(tau_syn=PER_NEURON), set()),  # v remembers i_syn, which is not alike
+        (tg.CubaLIF(tau_syn=PER_NEURON), set()),
+        # v knows only its own leak, but remembers i_syn
+        (tg.CubaLIF(tau_syn=PER_NEURON, old_current=True, normalised=False), set()),
         (tg.ALIF(), {"v"}),  # the threshold hears the neuron's spikes
         (tg.ALIF(refractory_steps=3), {"v"}),
         (tg.Izhikevich(), set()),  # v is quadratic in itself
         (tg.Tanh(), set()),
         (tg.GRU(), set()),
     ],
-    ids=lambda value: type(value).__name__ if not isinstance(value, set) else str(sorted(value)),
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else type(value).__name__,
 )
 def test_what_is_alike_without_explicit_recurrence(neuron, states):
     assert hidden(neuron, IMPLICIT) == states

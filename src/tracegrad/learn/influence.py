@@ -191,9 +191,9 @@ def _advance(
     for row in here.own:
         rows[row] = _row(here, echo, trace, seen, row)
         if row in once:
-            first = [jax.tree.map(lambda a: a[:, :1], part) for part in (here, echo, trace)]
-            first[2] = first[2]._replace(rows={col: trace.rows[col] for col in sorted(once)})
-            one = _row(*first, seen, row)
+            first, said, held = jax.tree.map(lambda a: a[:, :1], (here, echo, trace))
+            held = held._replace(rows={col: trace.rows[col] for col in sorted(once)})
+            one = _row(first, said, held, seen, row)
             rows[row] = one._replace(coefficients=rows[row].coefficients)
     return rows
 

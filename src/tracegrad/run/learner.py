@@ -22,6 +22,9 @@ from tracegrad.model.network import Network
 T = TypeVar("T")
 
 
+Gradient = tuple[Network, Feedback]  # feedback is empty unless the signal adapts it
+
+
 class LearnerState(NamedTuple):
     """All that a learner carries; `gradient` of `waiting` steps awaits the next update.
 
@@ -32,7 +35,7 @@ class LearnerState(NamedTuple):
     feedback: Feedback
     optimiser: Any
     stream: Stream | None
-    gradient: tuple[Network, Feedback] | None
+    gradient: Gradient | None
     waiting: Int[Array, ""]
     key: PRNGKeyArray
 
@@ -225,14 +228,10 @@ class Learner:
         weight: Float[Array, "time batch"] | None = None,
         valid: Bool[Array, "time batch"] | None = None,
     ) -> tuple[Network, LearnerState, Info]:
-        """The gradient of a block, without an update, and the state carried on."""
-        blank = jax.tree.map(jnp.zeros_like, state.gradient)
-        state, outcome = self._accumulate(
-            state._replace(gradient=blank),
-            self._plan(self.update_every),
-            _data(xs, ys, weight, valid),
-        )
-        return state.gradient[0], state, Info(outcome.loss, outcome.outputs, outcome.rates)
+        """The gradient of a block, without an update, and the stream carried on."""
+        data = _data(xs, ys, weight, valid)
+        state, gradient, outcome = self._learn(state, self._plan(self.update_every), data)
+        return gradient[0], state, Info(outcome.loss, outcome.outputs, outcome.rates)
 
     def _windows(
         self, state: LearnerState, data: Data, plan: AbstractPlan
@@ -247,19 +246,20 @@ class Learner:
             )
 
         def window(state: LearnerState, data: Data) -> tuple[LearnerState, Outcome]:
-            blank = state.gradient
             state, outcome = self._accumulate(state, plan, data)
-            kept = outcome._replace(gradient=None, stream=None)
-            after = self._update(state)
-            return (after._replace(gradient=None) if blank is None else after), kept
+            return self._update(state), outcome._replace(gradient=None, stream=None)
+
+        def at_once(state: LearnerState, data: Data) -> tuple[LearnerState, Outcome]:
+            state, gradient, outcome = self._learn(state, plan, data)
+            state = self._descend(state, gradient)
+            return state, outcome._replace(gradient=None, stream=None)
 
         windows = jax.tree.map(lambda a: a.reshape(steps // every, every, *a.shape[1:]), data)
         if steps == every:
             state, outcome = window(state, data)
             return state, Info(outcome.loss, outcome.outputs, outcome.rates)
-        if every == 1:  # a gradient that waits for nothing need not be carried
-            state = jax.lax.cond(state.waiting >= every, self._update, lambda state: state, state)
-            bare, outcome = jax.lax.scan(window, state._replace(gradient=None), windows)
+        if every == 1:  # none ever waits, and one of zeros would be read and written at every step
+            bare, outcome = jax.lax.scan(at_once, state._replace(gradient=None), windows)
             state = bare._replace(gradient=state.gradient)
         else:
             state, outcome = jax.lax.scan(window, state, windows)
@@ -271,23 +271,40 @@ class Learner:
         self, state: LearnerState, plan: AbstractPlan, data: Data
     ) -> tuple[LearnerState, Outcome]:
         """Add the gradient of a block to what waits for the next update."""
+        state, fresh, outcome = self._learn(state, plan, data)
+        total = jax.tree.map(jnp.add, _waiting(state), fresh)
+        waiting = state.waiting + data.xs.shape[0]
+        return state._replace(gradient=total, waiting=waiting), outcome
+
+    def _learn(
+        self, state: LearnerState, plan: AbstractPlan, data: Data
+    ) -> tuple[LearnerState, Gradient, Outcome]:
+        """The state after a block, and the gradient of the block."""
         circuit = state.network.discretise()
         outcome = plan.block(circuit, state.feedback, _stream(state), data)
         gradient, feedback, signal = self.rule.signal.learn(
             circuit, state.feedback, outcome.gradient, outcome.stream.signal
         )
-        fresh = (pull_back(state.network, gradient), feedback)
-        waits = state.gradient is not None
-        total = jax.tree.map(jnp.add, state.gradient, fresh) if waits else fresh
-        waiting = state.waiting + data.xs.shape[0]
         stream = outcome.stream._replace(signal=signal)
-        return state._replace(stream=stream, gradient=total, waiting=waiting), outcome
+        return (
+            state._replace(stream=stream),
+            (pull_back(state.network, gradient), feedback),
+            outcome,
+        )
 
     def _update(self, state: LearnerState) -> LearnerState:
-        """Let the optimiser use the gradient, and clear it."""
+        """Let the optimiser use the gradient that waits, and clear it."""
+        gradient = _waiting(state)
+        return self._descend(state, gradient)._replace(
+            gradient=jax.tree.map(jnp.zeros_like, gradient), waiting=jnp.zeros((), jnp.int32)
+        )
+
+    def _descend(self, state: LearnerState, gradient: Gradient) -> LearnerState:
+        """Let the optimiser use a gradient."""
         before = self._learned(state.network, state.feedback)
-        gradient = self._learned(*state.gradient)
-        changes, optimiser = self.optimiser.update(gradient, state.optimiser, before)
+        changes, optimiser = self.optimiser.update(
+            self._learned(*gradient), state.optimiser, before
+        )
         after: Any = optax.apply_updates(before, changes)
         learned, feedback = after
         fixed = eqx.filter(state.network, state.network.learning(), inverse=True)
@@ -295,8 +312,6 @@ class Learner:
             network=eqx.combine(learned, fixed),
             feedback=feedback or state.feedback,
             optimiser=optimiser,
-            gradient=jax.tree.map(jnp.zeros_like, state.gradient),
-            waiting=jnp.zeros((), jnp.int32),
         )
 
     def _learned(self, network: Network, feedback: Feedback) -> Any:
@@ -321,6 +336,11 @@ def _stream(state: LearnerState) -> Stream:
             "plan carries one on."
         )
     return state.stream
+
+
+def _waiting(state: LearnerState) -> Gradient:
+    assert state.gradient is not None  # only inside a loop of updates at every step is there none
+    return state.gradient
 
 
 def _apart(tree: T) -> T:
