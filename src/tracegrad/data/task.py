@@ -85,7 +85,7 @@ class Task:
     dt: float
     train: AbstractSource
     test: AbstractSource
-    floors: Mapping[str, float] = field(default_factory=dict)
+    floors: Mapping[str, float] = field(default_factory=dict, hash=False)
     stepwise: bool = False
     curriculum: Curriculum["Task"] | None = None
 

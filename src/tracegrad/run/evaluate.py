@@ -22,7 +22,7 @@ class Score(NamedTuple):
     """
 
     total_loss: float
-    right: float | None
+    right: int | float | None
     sequences: int
     spikes: float
     chances: float
@@ -129,7 +129,7 @@ class Evaluator:
         assert total is not None and total.sequences > 0  # a source has at least one sequence
         return total
 
-    def right(self, outputs: Float[Array, "T B o"], batch: Batch | Data) -> float | None:
+    def right(self, outputs: Float[Array, "T B o"], batch: Batch | Data) -> int | float | None:
         """How many sequences of a batch are right, or the sum of their shares of right steps."""
         if self.stepwise:
             return share_right(outputs, batch)

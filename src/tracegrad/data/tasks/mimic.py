@@ -78,7 +78,7 @@ class Mimic:
         """Both floors (nats), from a run of the teacher of ten thousand steps."""
         xs = np.random.default_rng(0).integers(0, 2, (SETTLE + LONG // 20, 20, self.lines)) * 1.0
         y = says(teacher, xs)[SETTLE:].reshape(-1, self.outputs)
-        return {"constant": float(_entropy(y.mean(axis=0))), "teacher": float(_entropy(y).mean())}
+        return {"constant": _entropy(y.mean(axis=0, keepdims=True)), "teacher": _entropy(y)}
 
 
 def says(teacher: Teacher, xs: Float64[np.ndarray, "T B m"]) -> Float64[np.ndarray, "T B o"]:
@@ -116,5 +116,6 @@ def mimic(
     )
 
 
-def _entropy(p: Float64[np.ndarray, "*n o"]) -> np.ndarray:
-    return -np.sum(p * np.log(p), axis=-1)
+def _entropy(p: Float64[np.ndarray, "n o"]) -> float:
+    """Mean entropy (nats)."""
+    return float(-np.sum(p * np.log(p), axis=1).mean())
