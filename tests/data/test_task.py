@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -69,9 +70,22 @@ def test_a_batch_by_hand():
     assert batch.valid.tolist() == [[True, True, False], [True, False, False]]
 
 
+def test_quiet_steps_have_no_weight():
+    source = replace(recorded(4), lengths=np.array([3, 4, 6, 6]), quiet=2)
+    (batch,) = source.batches(4, None)
+    assert batch.weight.T.tolist() == [
+        [0, 0, 1, 0, 0, 0],
+        [0, 0, 0.5, 0.5, 0, 0],
+        [0, 0, 0.25, 0.25, 0.25, 0.25],
+        [0, 0, 0.25, 0.25, 0.25, 0.25],
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"quiet": 1}, r"quiet must lie in \[0, 1\), below every length, got 1"),
+        ({"quiet": -1}, r"quiet must lie in \[0, 1\), below every length, got -1"),
         ({"counts": np.ones((5, STEPS, LINES), np.int64)}, r"counts must be uint8 .* got int64"),
         ({"counts": np.ones((5, STEPS), np.uint8)}, r"counts must be uint8 .* got uint8 \(5, 6\)"),
         ({"counts": np.ones((0, STEPS, LINES), np.uint8)}, "with N at least 1"),
@@ -144,3 +158,34 @@ def test_task_refuses_a_source_that_does_not_fit():
         Task("a", "", 5, 4, 1e-3, recorded(3), recorded(3))
     with pytest.raises(UsageError, match="Task b has 4 outputs, its source delivers 2"):
         Task("b", "", LINES, 4, 1e-3, Sampler(noise, 3), Sampler(noise, 3))
+
+
+def test_a_stream_is_the_training_sequences_without_their_padding():
+    source = recorded(3)  # lengths 1, 2, 3 with counts 1, 2, 3
+    task = Task("a", "", LINES, 4, 1e-3, source, source)
+    steps = list(islice(task.stream(7), 12))
+    rng, expected = np.random.default_rng(7), []
+    for _ in range(2):
+        for i in rng.permutation(3):
+            expected += [(i + 1, source.labels[i], np.float32(1 / (i + 1)))] * (i + 1)
+    assert [(step.x[0], step.y, step.weight) for step in steps] == expected
+    assert {step.x.shape for step in steps} == {(LINES,)}
+    again = [step.x.tolist() for step in islice(task.stream(7), 12)]
+    assert again == [step.x.tolist() for step in steps]
+
+
+def test_a_stream_of_values():
+    task = Task("b", "", LINES, 2, 1e-3, Sampler(noise, 3), Sampler(noise, 3))
+    x, y, weight = next(task.stream(0))
+    assert x.shape == (LINES,) and y.shape == (2,) and weight == 1
+
+
+def test_a_sample_follows_its_seed():
+    task = Task("b", "", LINES, 2, 1e-3, Sampler(noise, 3), Sampler(noise, 3))
+    first, same, other = (task.sample(seed).xs for seed in (0, 0, 1))
+    assert first.shape == (STEPS, 1, LINES) and (first == same).all() and (first != other).any()
+
+
+def test_a_task_has_a_level_only_with_a_curriculum():
+    task = Task("b", "", LINES, 2, 1e-3, Sampler(noise, 3), Sampler(noise, 3))
+    assert task.level is None and task.floors == {} and not task.stepwise

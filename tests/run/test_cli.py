@@ -62,7 +62,7 @@ MISTAKES = [
     (["audit", "prop"], "There is no rule prop. There are bptt"),
     (["audit"], "audit needs a rule: tracegrad audit RULE, with bptt"),
     (["explain", "eprop", "--format", "pdf"], "pdf"),
-    (["tasks", "--all"], "tracegrad tasks takes no options, got --all"),
+    (["tasks", "--all"], "tracegrad tasks takes no options but show NAME, got --all"),
 ]
 
 

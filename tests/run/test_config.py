@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tracegrad.data import TASKS
+from tracegrad.data import TASKS, add
 from tracegrad.errors import UsageError
 from tracegrad.learn import losses, signals
 from tracegrad.learn.regulariser import RateRegulariser
@@ -334,3 +334,5 @@ def test_every_loss_has_its_name_and_must_fit_the_targets(tiny):
         build_loss(_loss("max_over_time"), pattern)
     with pytest.raises(UsageError, match="no sum over steps, so block_diagonal cannot learn"):
         build_learner(_loss("max_over_time"), tiny)
+    with pytest.raises(UsageError, match="a loss of every step for add, .* got max_over_time"):
+        build_loss(_loss("max_over_time"), add())

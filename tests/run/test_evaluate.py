@@ -8,7 +8,7 @@ import pytest
 
 import tracegrad as tg
 from tracegrad.data import Batch
-from tracegrad.run.evaluate import Evaluator, count_right, on_device, pad_steps
+from tracegrad.run.evaluate import Evaluator, count_right, on_device, pad_steps, share_right
 
 
 def batch(xs, ys, weight, valid) -> Batch:
@@ -49,6 +49,19 @@ def readout(first, second) -> jnp.ndarray:
 def test_right_sequences_are_counted(first, second, right):
     example = batch(np.zeros((3, 3, 1)), LABELS, WEIGHT, VALID)
     assert count_right(LOSS, readout(first, second), example) == right
+
+
+def test_right_steps_are_shared_out():
+    """Sequence 0 has two right steps of three; 1 one of two, and its step without weight is not
+    asked; 2 fills up the batch.
+    """
+    example = batch(np.zeros((3, 3, 1)), LABELS, WEIGHT, VALID)
+    outputs = readout([1, -1, 1], [-1, 1, -1])
+    assert share_right(outputs, example) == pytest.approx(2 / 3 + 1 / 2)
+    assert Evaluator(LOSS, stepwise=True).right(outputs, example) == pytest.approx(2 / 3 + 1 / 2)
+    assert Evaluator(LOSS).right(outputs, example) == count_right(LOSS, outputs, example) == 1
+    values = example._replace(ys=np.zeros((3, 3, 2), np.float32))
+    assert share_right(outputs, values) is None
 
 
 def test_values_have_no_accuracy():

@@ -1,12 +1,14 @@
 """Training: it learns, says what it costs, and stops by name where a number is not finite."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import pytest
 from jax import random
 
 import tracegrad as tg
-from tracegrad.data import Batch, Task
+from tracegrad.data import Batch, CopyCurriculum, Task, copy_curriculum
 from tracegrad.run.build import build_learner
 from tracegrad.run.evaluate import on_device
 from tracegrad.run.finite import NotFiniteError, Suspects, all_finite, blame
@@ -40,6 +42,19 @@ def test_a_watch_sees_every_batch_and_epoch(tiny, tiny_learner):
     assert all((a == b).all() for a, b in same), "the same seed must give the same weights"
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(result.network))
     assert 3 * weights < result.memory_bytes < 1e6  # weights and two moments of Adam
+
+
+def test_a_curriculum_grows_between_epochs_and_says_where_it_stands():
+    """A threshold that any loss is below: a level more each epoch, up to the longest."""
+    task = copy_curriculum(CopyCurriculum(longest=3, threshold=99.0), count=8, test_count=4)
+    config = learning(replace(TINY, task="copy_curriculum"), epochs=4)
+    result = train(build_learner(config, task), config, task)
+    assert [epoch.level for epoch in result.epochs] == [1, 2, 3, 3]
+    assert result.floors == {"no memory": pytest.approx(0.6931, abs=1e-4)}
+    assert all(0 <= epoch.test_accuracy <= 1 for epoch in result.epochs)
+    frozen = copy_curriculum(CopyCurriculum(longest=3, threshold=1e-9), count=8, test_count=4)
+    result = train(build_learner(config, frozen), learning(config, epochs=2), frozen)
+    assert [epoch.level for epoch in result.epochs] == [1, 1]
 
 
 def test_peak_memory_is_that_of_the_compiled_function():

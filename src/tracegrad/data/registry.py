@@ -1,14 +1,31 @@
 """The tasks there are, by name."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from tracegrad.data.datasets.braille import braille
 from tracegrad.data.datasets.digits import digits
 from tracegrad.data.datasets.spoken_digits import spoken_digits
 from tracegrad.data.task import Task
-from tracegrad.data.tasks.evidence_accumulation import evidence_accumulation
+from tracegrad.data.tasks.add import add
+from tracegrad.data.tasks.adding_problem import adding_problem
+from tracegrad.data.tasks.copy_curriculum import copy_curriculum
+from tracegrad.data.tasks.copy_memory import copy_memory
+from tracegrad.data.tasks.copy_pattern import copy_pattern
+from tracegrad.data.tasks.delayed_xor import DelayedXor, delayed_xor
+from tracegrad.data.tasks.evidence_accumulation import (
+    evidence_accumulation,
+    evidence_accumulation_lif,
+)
+from tracegrad.data.tasks.match_to_sample import match_to_sample
+from tracegrad.data.tasks.mimic import mimic
 from tracegrad.data.tasks.pattern_generation import pattern_generation
+from tracegrad.data.tasks.randman import randman, randman_rate
+from tracegrad.data.tasks.store_recall import store_recall
+from tracegrad.data.tasks.target_trains import target_trains
+from tracegrad.data.tasks.tempotron import tempotron
+from tracegrad.data.tasks.yin_yang import yin_yang
 
 
 class Entry(NamedTuple):
@@ -27,4 +44,30 @@ TASKS = {
     "evidence_accumulation": Entry(
         evidence_accumulation, "which side had more cues, asked a second later", False
     ),
+    "evidence_accumulation_lif": Entry(
+        evidence_accumulation_lif, "the same for LIF neurons with a long memory", False
+    ),
+    "randman": Entry(randman, "random manifolds as spike times", False),
+    "randman_rate": Entry(randman_rate, "random manifolds as rates", False),
+    "yin_yang": Entry(yin_yang, "which part of the Yin-Yang symbol, four spike times", False),
+    **{
+        f"delayed_xor_{1000 * delay:g}": Entry(
+            partial(delayed_xor, DelayedXor(delay=delay)),
+            f"did two cues {1000 * delay:g} ms apart differ",
+            False,
+        )
+        for delay in (0.0, 0.1, 0.5)
+    },
+    "copy_pattern": Entry(copy_pattern, "give random bits back after a stop signal", False),
+    "copy_memory": Entry(copy_memory, "repeat ten symbols after a blank", False),
+    "copy_curriculum": Entry(
+        copy_curriculum, "give bits back, one more as soon as that is learned", False
+    ),
+    "add": Entry(add, "a coin biased by those 5 and 9 steps before", False),
+    "mimic": Entry(mimic, "what a fixed recurrent network says of noise", False),
+    "adding_problem": Entry(adding_problem, "add the two marked ones of 50 numbers", False),
+    "match_to_sample": Entry(match_to_sample, "is the direction that of a second before", False),
+    "store_recall": Entry(store_recall, "which bit was on at the store command", False),
+    "tempotron": Entry(tempotron, "100 random spike patterns, by heart", False),
+    "target_trains": Entry(target_trains, "frozen noise to given spike trains", False),
 }

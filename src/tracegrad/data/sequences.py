@@ -15,8 +15,8 @@ class Sequences(AbstractSource):
     r"""N recorded sequences with one class each; the label is repeated at every step.
 
     `counts` holds spike counts, zero from step `lengths[i]` on; `labels` lie in [0, classes). The
-    weight of a step is $1/\mathrm{length}$, so every sequence counts the same. Memory: N T m bytes;
-    a batch alone is float32.
+    weight of a step is $1/(\mathrm{length}-q)$ from step $q$ = `quiet` on and 0 before, so every
+    sequence counts the same. Memory: N T m bytes; a batch alone is float32.
 
         source = Sequences(counts, lengths, labels, classes=10)
     """
@@ -25,6 +25,7 @@ class Sequences(AbstractSource):
     lengths: Integer[np.ndarray, "N"]
     labels: Integer[np.ndarray, "N"]
     classes: int
+    quiet: int = 0
 
     def __post_init__(self) -> None:
         """Check that the three arrays fit each other."""
@@ -46,6 +47,11 @@ class Sequences(AbstractSource):
                 raise UsageError(
                     f"{name} must lie in [{low}, {high}], got {values.min()} to {values.max()}."
                 )
+        if not 0 <= self.quiet < self.lengths.min():
+            raise UsageError(
+                f"quiet must lie in [0, {self.lengths.min()}), below every length, got "
+                f"{self.quiet}."
+            )
         beyond = np.arange(steps) >= self.lengths[:, None]
         if len(late := np.flatnonzero((self.counts.any(axis=2) & beyond).any(axis=1))):
             raise UsageError(f"Sequence {late[0]} has spikes after its end. Check lengths.")
@@ -63,11 +69,12 @@ class Sequences(AbstractSource):
 
     def _take(self, chosen: Int[np.ndarray, "B"]) -> Batch:
         steps, length = self.counts.shape[1], self.lengths[chosen]
-        valid = np.arange(steps)[:, None] < length
+        step = np.arange(steps)[:, None]
+        valid = step < length
         return Batch(
             xs=np.ascontiguousarray(self.counts[chosen].transpose(1, 0, 2), dtype=np.float32),
             ys=np.where(valid, self.labels[chosen], 0).astype(np.int32),
-            weight=(valid / length).astype(np.float32),
+            weight=(valid & (step >= self.quiet)) / np.float32(length - self.quiet),
             valid=valid,
         )
 

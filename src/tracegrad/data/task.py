@@ -1,14 +1,23 @@
 """The contract of a task: batches of input, target, weight and validity, time first."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
+from tracegrad.data.curriculum import Curriculum
 from tracegrad.errors import UsageError
+
+
+class Step(NamedTuple):
+    """One time step of one sequence: input, class or values to reach, weight."""
+
+    x: Float32[np.ndarray, "m"]
+    y: Int32[np.ndarray, ""] | Float32[np.ndarray, "o"]
+    weight: Float32[np.ndarray, ""]
 
 
 class Batch(NamedTuple):
@@ -60,7 +69,10 @@ def batch_sizes(total: int, size: int) -> list[int]:
 class Task:
     """What a network shall learn: `lines` inputs, `outputs`, steps of `dt` seconds, two sources.
 
-    `summary` is one line for people. Checked when built, on the first sequence of each source.
+    `summary` is one line for people. `floors` are losses that a network cannot get below without
+    something, by what it would have to do without or know. With `stepwise` every labelled step is
+    an answer of its own, otherwise a sequence is one answer. A task with a `curriculum` grows
+    harder when the trainer asks it to. Checked when built, on the first sequence of each source.
 
         task = digits()
         for xs, ys, weight, valid in task.train.batches(32, np.random.default_rng(0)): ...
@@ -73,6 +85,9 @@ class Task:
     dt: float
     train: AbstractSource
     test: AbstractSource
+    floors: Mapping[str, float] = field(default_factory=dict, hash=False)
+    stepwise: bool = False
+    curriculum: Curriculum["Task"] | None = None
 
     def __post_init__(self) -> None:
         """Both sources must deliver what the task announces."""
@@ -87,6 +102,26 @@ class Task:
                     f"Task {self.name} has {self.outputs} outputs, its source delivers "
                     f"{example.ys.shape[2]}."
                 )
+
+    def sample(self, seed: int) -> Batch:
+        """One training sequence (B = 1), the same for the same seed."""
+        return next(self.train.batches(1, np.random.default_rng(seed)))
+
+    def stream(self, seed: int) -> Iterator[Step]:
+        """Steps without end: training sequences one after another, without their padding.
+
+        for x, y, weight in itertools.islice(task.stream(seed=0), 1000): ...
+        """
+        rng = np.random.default_rng(seed)
+        while True:
+            for xs, ys, weight, valid in self.train.batches(1, rng):
+                for t in np.flatnonzero(valid[:, 0]):
+                    yield Step(xs[t, 0], np.asarray(ys[t, 0]), np.asarray(weight[t, 0]))
+
+    @property
+    def level(self) -> int | None:
+        """Where the task stands in its curriculum, None where it has none."""
+        return None if self.curriculum is None else self.curriculum.level
 
     @property
     def steps(self) -> int:

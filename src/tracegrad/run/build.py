@@ -91,7 +91,13 @@ def build_loss(config: Config, task: Task) -> Loss:
             f"learning.loss must be {' or '.join(fit)} for {task.name}, whose targets are "
             f"{'classes' if task.classifies else 'values'}, got {name}. Or leave it out."
         )
-    return fit[name](rate=rate)
+    loss = fit[name](rate=rate)
+    if task.stepwise and loss.over_time is not None:
+        raise UsageError(
+            f"learning.loss must be a loss of every step for {task.name}, whose steps have labels "
+            f"of their own, got {name}. Leave it out."
+        )
+    return loss
 
 
 def build_learner(config: Config, task: Task) -> Learner:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
 from tracegrad.learn.rules import RULES
 from tracegrad.model import NEURONS
@@ -18,9 +17,10 @@ from tracegrad.run.explain_command import explain
 from tracegrad.run.fidelity_command import fidelity
 from tracegrad.run.folder import CONFIG, RunFolder, make_folder, new_path, open_run
 from tracegrad.run.options import DemoOptions, parse, parse_train
-from tracegrad.run.pictures import draw_curves
+from tracegrad.run.pictures import Curves, draw_curves
 from tracegrad.run.session import Session
 from tracegrad.run.table import print_list, print_runs
+from tracegrad.run.tasks_command import tasks
 
 DEMO = ("block_diagonal", "eprop", "bptt")
 HELP = """Online learning rules for spiking neural networks.
@@ -32,6 +32,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad explain RULE           a rule in equations, derived from the neuron
   tracegrad audit RULE             what a rule costs, and whom a weight change needs
   tracegrad tasks|rules|neurons    list what there is
+  tracegrad tasks show NAME        draw one sequence of a task
 
   NEURON is one of the list or yours: FILE.py:MyNeuron, with --neuron where there is no NEURON.
   tracegrad COMMAND --help: all options.
@@ -76,7 +77,8 @@ def demo(arguments: list[str]) -> None:
         settings.append(replace(base, learning=replace(base.learning, epochs=options.epochs)))
     make_folder(path)
     runs = [Session(console).run(config, path / config.learning.rule) for config in settings]
-    curves = draw_curves({run.summary.rule: run.epochs for run in runs}, path / "learning.png")
+    epochs = {run.summary.rule: run.epochs for run in runs}
+    curves = draw_curves(Curves(epochs, runs[0].summary.floors), path / "learning.png")
     print_runs(console, [run.summary for run in runs])
     _print_paths(path, [curves, *runs[0].pictures])
     print(f"Took {time.perf_counter() - began:.0f} s.")
@@ -100,16 +102,6 @@ def show(arguments: list[str]) -> None:
                 f"{len(epochs)} of {config.learning.epochs} epochs done."
             )
     _print_paths(path, sorted(path.glob("**/*.png")))
-
-
-def tasks(arguments: list[str]) -> None:
-    """List the tasks."""
-    _refuse(arguments, "tasks")
-    entries = (
-        (name.replace("_", "-"), entry.summary + (" (--data DIR)" if entry.needs_data else ""))
-        for name, entry in TASKS.items()
-    )
-    print_list(entries)
 
 
 def rules(arguments: list[str]) -> None:

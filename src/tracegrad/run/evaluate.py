@@ -17,11 +17,12 @@ from tracegrad.model import Network
 class Score(NamedTuple):
     """Sums over sequences: their loss, how many are right, how many there are, spikes and chances.
 
-    Sums of batches add up with `+`. `right` is None where targets are values, not classes.
+    `right` is None where targets are values, not classes, and counts shares of sequences where
+    every step is an answer of its own.
     """
 
     total_loss: float
-    right: int | None
+    right: int | float | None
     sequences: int
     spikes: float
     chances: float
@@ -44,7 +45,7 @@ class Score(NamedTuple):
 
     @property
     def accuracy(self) -> float | None:
-        """Share of sequences that are right."""
+        """Share of sequences, or of steps that are answers of their own, that are right."""
         return None if self.right is None else self.right / self.sequences
 
     @property
@@ -64,6 +65,20 @@ def pad_steps(batch: Batch, every: int) -> Batch:
     """The batch with steps of `valid=False` and weight 0 up to a multiple of `every`."""
     missing = -batch.xs.shape[0] % every
     return Batch(*(np.pad(a, ((0, missing),) + ((0, 0),) * (a.ndim - 1)) for a in batch))
+
+
+def share_right(outputs: Float[Array, "T B o"], batch: Batch | Data) -> float | None:
+    r"""Labelled steps whose class has the largest readout, as a share of each sequence's, summed.
+
+    None where targets are no classes; a sequence that fills up a batch does not count.
+    """
+    if batch.ys.ndim == 3:
+        return None
+    weight = np.where(np.asarray(batch.valid), np.asarray(batch.weight), 0.0)
+    hits = np.asarray(jnp.asarray(outputs)).argmax(axis=2) == np.asarray(batch.ys)
+    total = weight.sum(axis=0)
+    exists = total > 0
+    return float(((weight * hits).sum(axis=0)[exists] / total[exists]).sum())
 
 
 def count_right(loss: Loss, outputs: Float[Array, "T B o"], batch: Batch | Data) -> int | None:
@@ -88,9 +103,12 @@ class Evaluator:
     `Evaluator(loss)(network, task.test.batches(64, None)).accuracy`
     """
 
-    def __init__(self, loss: Loss):
-        """Evaluate with this loss (its rate regulariser does not count)."""
-        self.loss = loss
+    def __init__(self, loss: Loss, stepwise: bool = False):
+        """Evaluate with this loss (its rate regulariser does not count).
+
+        With `stepwise` every labelled step is an answer of its own, as the task says.
+        """
+        self.loss, self.stepwise = loss, stepwise
         self._run = jax.jit(lambda network, batch: _run(loss, network, batch))
 
     def __call__(self, network: Network, batches: Iterable[Batch]) -> Score:
@@ -102,7 +120,7 @@ class Evaluator:
             neurons = sum(layer.input.outputs for layer in network.layers)
             score = Score(
                 float(loss),
-                count_right(self.loss, outputs, batch),
+                self.right(outputs, batch),
                 int(exists.any(axis=0).sum()),
                 float(spikes),
                 float(exists.sum() * neurons),
@@ -110,6 +128,12 @@ class Evaluator:
             total = score if total is None else total.plus(score)
         assert total is not None and total.sequences > 0  # a source has at least one sequence
         return total
+
+    def right(self, outputs: Float[Array, "T B o"], batch: Batch | Data) -> int | float | None:
+        """How many sequences of a batch are right, or the sum of their shares of right steps."""
+        if self.stepwise:
+            return share_right(outputs, batch)
+        return count_right(self.loss, outputs, batch)
 
 
 def _run(

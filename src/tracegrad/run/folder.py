@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,10 @@ NEURON = "neuron.py"  # a user's neuron as it was when the run began
 
 @dataclass(frozen=True)
 class Summary:
-    """What came out, written when all else is in the folder; `weights` is their SHA-256."""
+    """What came out, written when all else is in the folder; `weights` is their SHA-256.
+
+    `level` is where the curriculum of the task stood in the last epoch, `floors` are the task's.
+    """
 
     task: str
     rule: str
@@ -36,6 +39,8 @@ class Summary:
     memory_bytes: int
     seconds: float
     weights: str
+    level: int | None = None
+    floors: dict[str, float] = field(default_factory=dict)
 
 
 class RunFolder:
@@ -93,6 +98,8 @@ class RunFolder:
             memory_bytes=result.memory_bytes,
             seconds=result.seconds,
             weights=_digest(self.path / WEIGHTS),
+            level=result.last.level,
+            floors=dict(result.floors),
         )
         write(self.path / SUMMARY, _json(asdict(summary)))
         return summary

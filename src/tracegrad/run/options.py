@@ -66,29 +66,31 @@ def parse_train(arguments: list[str]) -> TrainOptions:
     """Options of `tracegrad train [TASK] ...` over the defaults of task and rule, or of a file."""
     named = bool(arguments) and not arguments[0].startswith("-")
     task, rest = (arguments[0], arguments[1:]) if named else (None, arguments)
-    start = defaults(_task(task) if task else "digits")
+    start = defaults(task_name(task) if task else "digits")
     first = parse(TrainOptions(settings=start), "train TASK", rest)
     if first.config is not None:
         base = load_config(first.config)
-        if task and _task(task) != base.task:
+        if task and task_name(task) != base.task:
             raise UsageError(f"{first.config} is for {base.task}, got TASK {task}. Leave TASK out.")
     elif task:
         chosen = first.settings
         network = chosen.network
         base = defaults(start.task, chosen.learning.rule, network.neuron, network.readout)
     else:
-        raise UsageError(f"train needs a task: tracegrad train TASK, with {_names()}.")
+        raise UsageError(f"train needs a task: tracegrad train TASK, with {task_names()}.")
     return parse(TrainOptions(settings=base), "train TASK", rest)
 
 
-def _task(name: str) -> str:
+def task_name(name: str) -> str:
+    """The task that the command line names with hyphens or underscores."""
     task = name.replace("-", "_")
     if task not in TASKS:
-        raise UsageError(f"There is no task {name}. There are {_names()}.")
+        raise UsageError(f"There is no task {name}. There are {task_names()}.")
     return task
 
 
-def _names() -> str:
+def task_names() -> str:
+    """All tasks, as the command line names them."""
     return ", ".join(name.replace("_", "-") for name in TASKS)
 
 

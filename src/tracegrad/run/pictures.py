@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -20,12 +21,19 @@ WIDTH = 7.0  # inches
 SHOWN = 4  # membrane traces in a picture: more are not told apart
 
 
-def draw_run(record: Record, epochs: Sequence[Epoch], rule: str, folder: Path) -> list[Path]:
+class Curves(NamedTuple):
+    """Epochs of runs, by rule, and the floors of their task's loss, by name."""
+
+    runs: Mapping[str, Sequence[Epoch]]
+    floors: Mapping[str, float]
+
+
+def draw_run(record: Record, curves: Curves, folder: Path) -> list[Path]:
     """All pictures of one run, each a PNG file in `folder`."""
     paths = [
         draw_input(record, folder / "input.png"),
         draw_hidden(record, folder / "hidden.png"),
-        draw_curves({rule: epochs}, folder / "learning.png"),
+        draw_curves(curves, folder / "learning.png"),
     ]
     if record.factors is not None:
         paths.append(draw_factors(record.factors, record.dt, folder / "eligibility.png"))
@@ -34,28 +42,28 @@ def draw_run(record: Record, epochs: Sequence[Epoch], rule: str, folder: Path) -
 
 def draw_input(record: Record, path: Path) -> Path:
     """The input of one test sequence as a raster."""
-    figure, (axes,) = _figure(1, 3.5)
-    _raster(axes, record.inputs, record.dt)
+    figure, (axes,) = new_figure(1, 3.5)
+    draw_values(axes, record.inputs, record.dt)
     axes.set(title="Input of one test sequence", ylabel="input line", xlabel="time (ms)")
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def draw_hidden(record: Record, path: Path) -> Path:
     """Rasters of the hidden layers, below them membranes of the most active neurons."""
     layers = len(record.hidden)
-    figure, axes = _figure(layers + 1, 2.8 * (layers + 1))
+    figure, axes = new_figure(layers + 1, 2.8 * (layers + 1))
     for index, (axis, outputs) in enumerate(zip(axes, record.hidden, strict=False), start=1):
-        _raster(axis, outputs, record.dt)
+        draw_values(axis, outputs, record.dt)
         axis.set(title=f"Hidden layer {index}: outputs", ylabel="neuron")
     _membranes(axes[-1], record)
     axes[-1].set(xlabel="time (ms)")
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def draw_factors(factors: Factors, dt: float, path: Path) -> Path:
     """Presynaptic spikes, eligibility trace, learning signal and their product, one time axis."""
-    figure, axes = _figure(4, 7.0)
-    time = _milliseconds(len(factors.trace), dt)
+    figure, axes = new_figure(4, 7.0)
+    time = milliseconds(len(factors.trace), dt)
     rows = (
         (factors.presynaptic, BLUE, "$x_i$", "Input of the synapse: spikes"),
         (factors.trace, GREEN, r"$\bar e_{ji}$", "Eligibility trace: what the synapse remembers"),
@@ -74,13 +82,14 @@ def draw_factors(factors: Factors, dt: float, path: Path) -> Path:
     figure.suptitle(f"Synapse from input line {factors.line} to hidden neuron {factors.neuron}")
     total = float(factors.product.sum())
     axes[-1].set(xlabel=f"time (ms); the sum is {total:.2e}")
-    return _save(figure, path)
+    return save(figure, path)
 
 
-def draw_curves(runs: Mapping[str, Sequence[Epoch]], path: Path) -> Path:
-    """Learning curves of several rules: loss, and accuracy where targets are classes."""
+def draw_curves(curves: Curves, path: Path) -> Path:
+    """Learning curves of several rules: loss and its floors, accuracy where targets are classes."""
+    runs = curves.runs
     classifies = all(epochs[0].test_accuracy is not None for epochs in runs.values())
-    figure, axes = _figure(1 + classifies, 3.2 * (1 + classifies))
+    figure, axes = new_figure(1 + classifies, 3.2 * (1 + classifies))
     for index, (rule, epochs) in enumerate(runs.items()):
         style = {
             "color": COLOURS[index % len(COLOURS)],
@@ -94,6 +103,9 @@ def draw_curves(runs: Mapping[str, Sequence[Epoch]], path: Path) -> Path:
         if classifies:
             right = [100.0 * (epoch.test_accuracy or 0.0) for epoch in epochs]
             axes[1].plot(numbers, right, **style)
+    for name, floor in curves.floors.items():
+        axes[0].axhline(floor, color="0.4", linewidth=0.9, linestyle=(0, (6, 2)))
+        _beside(axes[0], f"{name}: {floor:.4g}", floor)
     axes[0].set(title="Learning curves", ylabel="test loss")
     if classifies:
         axes[1].set(ylabel="test accuracy (%)")
@@ -104,19 +116,25 @@ def draw_curves(runs: Mapping[str, Sequence[Epoch]], path: Path) -> Path:
     for axis in axes:
         axis.grid(alpha=0.3)
     axes[0].legend(frameon=False)
-    return _save(figure, path)
+    return save(figure, path)
+
+
+def _beside(axes: Axes, text: str, height: float) -> None:
+    """A small text at the right end of a line."""
+    place = {"xycoords": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+    axes.annotate(text, (0.99, height), color="0.3", fontsize="x-small", **place)
 
 
 def _membranes(axes: Axes, record: Record) -> None:
     """States of the neurons of the first layer that are most active, one above the other."""
-    time = _milliseconds(len(record.state), record.dt)
+    time = milliseconds(len(record.state), record.dt)
     activity = np.abs(record.hidden[0]).sum(axis=0)
     chosen = np.argsort(-activity, kind="stable")[:SHOWN]
     reach = float(np.ptp(record.state[:, chosen])) or 1.0
     for row, neuron in enumerate(chosen):
         base = -1.1 * reach * row
         axes.plot(time, record.state[:, neuron] + base, color=COLOURS[row])
-        if _is_raster(record.hidden[0]):
+        if is_raster(record.hidden[0]):
             at = np.flatnonzero(record.hidden[0][:, neuron])
             axes.scatter(time[at], record.state[at, neuron] + base, s=14, color=COLOURS[row])
     axes.set(
@@ -127,11 +145,11 @@ def _membranes(axes: Axes, record: Record) -> None:
     )
 
 
-def _raster(axes: Axes, values: Float[np.ndarray, "T n"], dt: float) -> None:
+def draw_values(axes: Axes, values: Float[np.ndarray, "T n"], dt: float) -> None:
     """Spikes as marks; real values, which no mark can show, as an image."""
     steps, count = values.shape
-    time = _milliseconds(steps, dt)
-    if _is_raster(values):
+    time = milliseconds(steps, dt)
+    if is_raster(values):
         at, line = np.nonzero(values)
         size = float(np.clip(600.0 / max(steps, count), 1.0, 14.0))
         axes.scatter(time[at], line, s=size, marker="s", color="black", linewidths=0)
@@ -143,21 +161,24 @@ def _raster(axes: Axes, values: Float[np.ndarray, "T n"], dt: float) -> None:
     axes.set(xlim=(0.0, 1e3 * dt * (steps + 1)), ylim=(-1, count))
 
 
-def _is_raster(values: Float[np.ndarray, "T n"]) -> bool:
+def is_raster(values: Float[np.ndarray, "T n"]) -> bool:
+    """Whether the values are spikes, 0 and 1 only."""
     return bool(np.isin(values, (0.0, 1.0)).all())
 
 
-def _milliseconds(steps: int, dt: float) -> Float[np.ndarray, " T"]:
+def milliseconds(steps: int, dt: float) -> Float[np.ndarray, " T"]:
     """Time at the end of every step."""
     return 1e3 * dt * np.arange(1, steps + 1)
 
 
-def _figure(rows: int, height: float) -> tuple[Figure, list[Axes]]:
+def new_figure(rows: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of rows on one time axis, `height` inches high, to be drawn without a screen."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, list(np.atleast_1d(figure.subplots(rows, 1, sharex=True)))
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
+    """Write the PNG file."""
     figure.savefig(path, dpi=120)
     return path

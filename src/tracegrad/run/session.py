@@ -17,7 +17,7 @@ from tracegrad.run.build import build_learner, build_task
 from tracegrad.run.config import Config
 from tracegrad.run.folder import RunFolder, Summary
 from tracegrad.run.learner import Learner
-from tracegrad.run.pictures import draw_run
+from tracegrad.run.pictures import Curves, draw_run
 from tracegrad.run.record import record
 
 TEXT = 74  # columns of a terminal that the rest of the progress line takes
@@ -62,7 +62,8 @@ class Session(NamedTuple):
         if self.pictures:
             example = next(task.test.batches(1, None))
             seen = record(result.learned, result.rule, result.loss, example)
-            pictures = draw_run(seen, result.epochs, config.learning.rule, folder.path)
+            curves = Curves({config.learning.rule: result.epochs}, task.floors)
+            pictures = draw_run(seen, curves, folder.path)
         return Finished(folder, folder.finish(config, result), result.epochs, pictures)
 
 

@@ -1,6 +1,7 @@
 """Table: runs side by side, and lists of what there is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -10,27 +11,53 @@ from tracegrad.run.folder import Summary
 
 
 def print_runs(console: Console, summaries: Sequence[Summary]) -> None:
-    """One line a run: rule, updates, test accuracy (or loss), spike rate, cost of the learner."""
-    classifies = all(summary.accuracy is not None for summary in summaries)
-    heads = ("rule", "updates", "accuracy" if classifies else "loss", "spike rate",
-             "time/step", "memory")  # fmt: skip
+    """One line a run: rule, updates, outcome, spike rate, cost; then the floors of the loss.
+
+    The outcome is the test accuracy, or the loss where there is none; with floors it is both.
+    """
+    shown = [name for name, column in COLUMNS.items() if column.shown(summaries)]
     tasks = ", ".join(sorted({summary.task for summary in summaries}))
     table = Table(
         title=f"{tasks}: test set, and cost of the learner", box=SIMPLE_HEAD, pad_edge=False
     )
-    for index, head in enumerate(heads):
-        table.add_column(head, justify="left" if index < 2 else "right", no_wrap=True)
+    for name in shown:
+        words = name in ("rule", "updates")
+        table.add_column(name, justify="left" if words else "right", no_wrap=True)
     for summary in summaries:
-        outcome = f"{summary.accuracy:.1%}" if classifies else f"{summary.loss:.4g}"
-        table.add_row(
-            summary.rule,
-            updates(summary.update_every),
-            outcome,
-            f"{summary.rate:.1%}",
-            f"{summary.microseconds_per_step:.0f} us",
-            size(summary.memory_bytes),
-        )
+        table.add_row(*(COLUMNS[name].text(summary) for name in shown))
     console.print(table)
+    for task, floors in {s.task: s.floors for s in summaries if s.floors}.items():
+        listed = ", ".join(f"{value:.4f} {name}" for name, value in floors.items())
+        console.print(f"Floors of the loss of {task}: {listed}.", highlight=False)
+
+
+class Column(NamedTuple):
+    """A column: the text of a run, and whether it is shown beside these runs."""
+
+    text: Callable[[Summary], str]
+    shown: Callable[[Sequence[Summary]], bool] = lambda summaries: True
+
+
+def _classify(summaries: Sequence[Summary]) -> bool:
+    return all(summary.accuracy is not None for summary in summaries)
+
+
+COLUMNS = {
+    "rule": Column(lambda run: run.rule),
+    "updates": Column(lambda run: updates(run.update_every)),
+    "level": Column(
+        lambda run: "" if run.level is None else str(run.level),
+        lambda runs: any(run.level is not None for run in runs),
+    ),
+    "accuracy": Column(lambda run: f"{run.accuracy:.1%}", _classify),
+    "loss": Column(
+        lambda run: f"{run.loss:.4g}",
+        lambda runs: not _classify(runs) or any(run.floors for run in runs),
+    ),
+    "spike rate": Column(lambda run: f"{run.rate:.1%}"),
+    "time/step": Column(lambda run: f"{run.microseconds_per_step:.0f} us"),
+    "memory": Column(lambda run: size(run.memory_bytes)),
+}
 
 
 def print_list(entries: Iterable[tuple[str, str]]) -> None:

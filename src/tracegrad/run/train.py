@@ -1,7 +1,7 @@
 """Train: epochs over a task's training set, with an evaluation after each."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.rule import Rule
 from tracegrad.model import Network
 from tracegrad.run.config import Config
-from tracegrad.run.evaluate import Evaluator, count_right, on_device, pad_steps
+from tracegrad.run.evaluate import Evaluator, on_device, pad_steps
 from tracegrad.run.finite import Suspects, all_finite, blame
 from tracegrad.run.learner import Info, Learner, LearnerState
 
@@ -27,7 +27,7 @@ class Epoch:
 
     Training numbers are means over the epoch, so under changing weights; `rate` is the mean output
     of a hidden neuron at a step of the test set; `microseconds_per_step` is the median over batches
-    of the time for one step of a whole batch.
+    of the time for one step of a whole batch; `level` is that of the task's curriculum.
     """
 
     epoch: int
@@ -38,6 +38,7 @@ class Epoch:
     rate: float
     microseconds_per_step: float
     seconds: float
+    level: int | None = None
 
 
 class Progress(NamedTuple):
@@ -56,6 +57,8 @@ class Progress(NamedTuple):
 class Result:
     """What was learned, with which rule and loss, what each epoch came to, and what it costs.
 
+    `floors` are those of the task.
+
     `memory_bytes` is the peak of the compiled training step as XLA plans it: arguments, outputs and
     temporaries, less what shares memory.
     """
@@ -67,6 +70,7 @@ class Result:
     microseconds_per_step: float
     memory_bytes: int
     seconds: float
+    floors: Mapping[str, float]
 
     @property
     def network(self) -> Network:
@@ -111,6 +115,7 @@ def train(learner: Learner, config: Config, task: Task, watch: Watch = SILENT) -
         microseconds_per_step=float(np.median([e.microseconds_per_step for e in epochs])),
         memory_bytes=training.memory_bytes,
         seconds=time.perf_counter() - began,
+        floors=task.floors,
     )
 
 
@@ -132,8 +137,8 @@ def peak_memory(compiled: jax.stages.Compiled) -> int:
 class _Tally:
     """Running sums of an epoch."""
 
-    def __init__(self, steps: int, criterion: Loss):
-        self.criterion = criterion
+    def __init__(self, steps: int, evaluate: Evaluator):
+        self.evaluate = evaluate
         self.steps, self.batches, self.right, self.sequences = steps, 0, 0, 0
         self.loss, self.rate, self.seconds = 0.0, 0.0, []
         self.classifies = True
@@ -143,7 +148,7 @@ class _Tally:
         self.batches += 1
         self.sequences += int(np.asarray(batch.valid).any(axis=0).sum())
         self.loss += float(info.loss) * batch.xs.shape[1]
-        right = count_right(self.criterion, info.outputs, batch)
+        right = self.evaluate.right(info.outputs, batch)
         self.classifies = right is not None
         self.right += right or 0
         self.rate += float(jnp.mean(jnp.concatenate(info.rates)))
@@ -169,7 +174,7 @@ class _Training:
         example = self.prepared(next(task.train.batches(self.size, None)))
         learner = learner.for_input(example.xs)
         self.state = learner.init(jax.random.key(config.seed), self.size, stream=False)
-        self.evaluate = Evaluator(learner.loss)
+        self.evaluate = Evaluator(learner.loss, task.stepwise)
         self.steps = example.xs.shape[0]
         self.learn = learner.sequence.lower(self.state, *example).compile()
         self.memory_bytes = peak_memory(self.learn)
@@ -182,8 +187,8 @@ class _Training:
     def epoch(self, number: int, watch: Watch) -> Epoch:
         """Every training sequence once, then the test set."""
         began = time.perf_counter()
-        tally = _Tally(self.steps, self.evaluate.loss)
-        for index, batch in enumerate(self.task.train.batches(self.size, self.order), start=1):
+        tally, task = _Tally(self.steps, self.evaluate), self.task
+        for index, batch in enumerate(task.train.batches(self.size, self.order), start=1):
             self.batch(self.prepared(batch), tally, f"epoch {number}, batch {index}")
             watch.batch(
                 Progress(
@@ -196,16 +201,20 @@ class _Training:
                     tally.microseconds_per_step,
                 )
             )
-        score = self.evaluate(self.state.network, self.task.test.batches(self.size, None))
+        score = self.evaluate(self.state.network, task.test.batches(self.size, None))
+        loss = tally.loss / tally.sequences
+        if task.curriculum is not None:
+            self.task = task.curriculum.after(loss) or task
         return Epoch(
             epoch=number,
-            train_loss=tally.loss / tally.sequences,
+            train_loss=loss,
             train_accuracy=tally.accuracy,
             test_loss=score.loss,
             test_accuracy=score.accuracy,
             rate=score.rate,
             microseconds_per_step=tally.microseconds_per_step,
             seconds=time.perf_counter() - began,
+            level=task.level,
         )
 
     def batch(self, batch: Data, tally: _Tally, place: str) -> None:

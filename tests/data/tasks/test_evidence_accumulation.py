@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
 
-from tracegrad.data.tasks.evidence_accumulation import Evidence, evidence_accumulation
+from tracegrad.data.tasks.evidence_accumulation import (
+    Evidence,
+    evidence_accumulation,
+    evidence_accumulation_lif,
+)
 from tracegrad.errors import UsageError
 
 SURE = Evidence(group=2, cues=3, rate=1000.0, noise=0.0)  # fires in every step of a cue
@@ -50,6 +54,13 @@ def test_task():
     assert (task.lines, task.outputs, task.dt, task.steps) == (8, 2, 1e-3, 1650)
     assert task.classifies and (task.train.size, task.test.size) == (5, 3)
     assert evidence_accumulation().steps == 2250
+
+
+def test_the_variant_for_lif_has_the_same_draws():
+    first, second = (make(SURE) for make in (evidence_accumulation, evidence_accumulation_lif))
+    assert second.name == "evidence_accumulation_lif" and second.train.size == 200
+    np.testing.assert_array_equal(first.sample(0).xs, second.sample(0).xs)
+    np.testing.assert_array_equal(first.sample(0).ys, second.sample(0).ys)
 
 
 @pytest.mark.parametrize(

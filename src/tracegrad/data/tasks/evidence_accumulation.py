@@ -1,10 +1,11 @@
 """Evidence accumulation: remember on which side more cues came, and tell much later."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from tracegrad.data.answer import answer_at_end
 from tracegrad.data.events import microseconds
 from tracegrad.data.sampler import Sampler
 from tracegrad.data.task import Batch, Task
@@ -76,16 +77,8 @@ class Evidence:
         """
         cues = self.draw_cues(rng, batch)
         spikes = self.draw_spikes(rng, cues)
-        window = self._steps(self.recall)
-        weight = np.zeros((self.steps, batch), dtype=np.float32)
-        weight[-window:] = 1 / window
-        label = (2 * cues.sum(axis=1) > self.cues).astype(np.int32)
-        return Batch(
-            xs=np.ascontiguousarray(spikes.transpose(1, 0, 2), dtype=np.float32),
-            ys=np.tile(label, (self.steps, 1)),
-            weight=weight,
-            valid=np.ones((self.steps, batch), dtype=bool),
-        )
+        label = (2 * cues.sum(axis=1) > self.cues).astype(int)
+        return answer_at_end(spikes.transpose(1, 0, 2), label, self._steps(self.recall))
 
     def draw_cues(self, rng: Rng, batch: int) -> Int64[np.ndarray, "B cues"]:
         """Draw the side of every cue, 0 left or 1 right."""
@@ -128,4 +121,22 @@ def evidence_accumulation(
         dt=evidence.dt,
         train=Sampler(evidence.sample, count),
         test=Sampler(evidence.sample, test_count, seed=1),
+        floors={"chance": float(np.log(2.0))},
+    )
+
+
+def evidence_accumulation_lif(
+    evidence: Evidence = Evidence(),
+    count: int = 200,
+    test_count: int = 128,
+) -> Task:
+    """The same task, for a network without adaptation, whose membranes last: LIF of 2 s.
+
+    What holds the evidence is the membrane instead of the threshold; the settings of training are
+    other ones, the draws are the same. Source: the PyTorch version of Bellec et al. 2020.
+
+        task = evidence_accumulation_lif(Evidence(cues=3, delay=0.1))
+    """
+    return replace(
+        evidence_accumulation(evidence, count, test_count), name="evidence_accumulation_lif"
     )
