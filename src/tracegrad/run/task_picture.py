@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from tracegrad.data import Batch, Task
 from tracegrad.run.pictures import (
@@ -45,7 +46,7 @@ def _target(axes: Axes, one: Batch, task: Task) -> None:
         time = milliseconds(len(one.ys), task.dt)
         axes.scatter(time[asked], one.ys[asked], s=8, marker="s", color=COLOURS[1], linewidths=0)
         axes.set(ylabel="class", ylim=(-0.5, task.outputs - 0.5))
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         return
     _lines(axes, one.ys, task.dt)
     axes.set(ylabel="output" if one.ys.shape[1] > FEW or is_raster(one.ys) else "value")
@@ -58,7 +59,7 @@ def _lines(axes: Axes, values: Float[np.ndarray, "T n"], dt: float) -> None:
         return
     time = milliseconds(len(values), dt)
     for index, line in enumerate(values.T):
-        style = {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index % len(DASHES)]}
-        axes.plot(time, line, label=str(index), **style)
+        colour, dash = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
+        axes.plot(time, line, label=str(index), color=colour, linestyle=dash)
     if values.shape[1] > 1:
         axes.legend(frameon=False, fontsize="small", loc="upper right")

@@ -54,8 +54,8 @@ def target_trains(settings: TargetTrains = TargetTrains(), seed: int = 0, count:
 
     def draw(rng: np.random.Generator, batch: int) -> Batch:
         ones = np.ones((settings.steps, batch), dtype=np.float32)
-        spikes = (np.repeat(a[:, None].astype(np.float32), batch, axis=1) for a in (xs, ys))
-        return Batch(*spikes, ones, ones.astype(bool))
+        sent, wanted = (np.repeat(a[:, None].astype(np.float32), batch, axis=1) for a in (xs, ys))
+        return Batch(sent, wanted, ones, ones.astype(bool))
 
     return Task(
         name="target_trains",
