@@ -113,7 +113,7 @@ TUNED = {
             ("randman_rate", 100, 10),
         )
     },
-    # The membrane lasts as long as the pause.
+    # The membrane lasts as long as the pause, or longer.
     **{
         name: Config(
             name,
@@ -123,8 +123,8 @@ TUNED = {
             ),
         )
         for name, tau, gain in (
-            ("delayed_xor_0", 50e-3, 3.0),
-            ("delayed_xor_100", 150e-3, 2.0),
+            ("delayed_xor_0", 150e-3, 1.5),
+            ("delayed_xor_100", 300e-3, 1.5),
             ("delayed_xor_500", 500e-3, 1.5),
         )
     },
