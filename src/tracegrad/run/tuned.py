@@ -95,7 +95,7 @@ TUNED = {
             recurrent_gain=0.1,
             surrogate="Triangle",
         ),
-        learning=LearningConfig(learning_rate=5e-3, batch=20, epochs=20, cosine=False),
+        learning=LearningConfig(learning_rate=1e-3, batch=20, epochs=10),
     ),
     **{
         name: Config(
