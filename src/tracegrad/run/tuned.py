@@ -156,10 +156,8 @@ TUNED = {
     ),
     "store_recall": Config(
         "store_recall",
-        network=NetworkConfig(
-            hidden=(100,), neuron="ALIF", tau_adapt=1.0, input_gain=2.0, recurrent_gain=0.5
-        ),
-        learning=LearningConfig(learning_rate=3e-3, epochs=20, rate_strength=0.1, rate_target=0.02),
+        network=NetworkConfig(hidden=(100,), tau_mem=1.0, input_gain=0.7, recurrent_gain=0.2),
+        learning=LearningConfig(learning_rate=2e-3, epochs=10, rate_strength=0.1, rate_target=0.02),
     ),
     "tempotron": Config(
         "tempotron",
