@@ -315,6 +315,9 @@ def test_a_readout_without_a_time_constant_leaves_that_of_the_task_out():
     for name in ("memoryless", "integrator"):
         assert defaults("digits", readout=name).network.tau_readout is None
         assert from_toml(f'[network]\nreadout = "{name}"').network.tau_readout is None
+    assert defaults("yin_yang").network.readout == "integrator", "what was tuned is kept"
+    assert defaults("yin_yang", readout="leaky").network.readout == "leaky"
+    assert defaults("target_trains").network.readout == "double_exponential"
     tuned = defaults("digits").network.tau_readout
     assert defaults("digits", readout="double_exponential").network.tau_readout == tuned
     assert from_toml('[network]\nreadout = "none"') == defaults("digits")

@@ -25,9 +25,12 @@ def defaults(
     learning = replace(config.learning, rule=rule)
     online = RULES[rule]().online
     config = replace(config, learning=learning if online else replace(learning, update_every=None))
-    network = replace(config.network, readout=readout)
-    if readout is not None and readout not in READOUT_TAUS:
-        network = replace(network, tau_readout=None)
+    network = config.network
+    if readout not in (None, network.readout):
+        keeps = readout in READOUT_TAUS
+        network = replace(
+            network, readout=readout, tau_readout=network.tau_readout if keeps else None
+        )
     config = replace(config, network=network)
     return config if neuron in (None, config.network.neuron) else _for_neuron(config, neuron)
 

@@ -95,7 +95,7 @@ TUNED = {
             recurrent_gain=0.1,
             surrogate="Triangle",
         ),
-        learning=LearningConfig(learning_rate=5e-3, batch=20, epochs=20, cosine=False),
+        learning=LearningConfig(learning_rate=1e-3, batch=20, epochs=10),
     ),
     **{
         name: Config(
@@ -113,7 +113,7 @@ TUNED = {
             ("randman_rate", 100, 10),
         )
     },
-    # The membrane lasts as long as the pause.
+    # The membrane lasts as long as the pause, or longer.
     **{
         name: Config(
             name,
@@ -123,8 +123,8 @@ TUNED = {
             ),
         )
         for name, tau, gain in (
-            ("delayed_xor_0", 50e-3, 3.0),
-            ("delayed_xor_100", 150e-3, 2.0),
+            ("delayed_xor_0", 150e-3, 1.5),
+            ("delayed_xor_100", 300e-3, 1.5),
             ("delayed_xor_500", 500e-3, 1.5),
         )
     },
@@ -156,10 +156,8 @@ TUNED = {
     ),
     "store_recall": Config(
         "store_recall",
-        network=NetworkConfig(
-            hidden=(100,), neuron="ALIF", tau_adapt=1.0, input_gain=2.0, recurrent_gain=0.5
-        ),
-        learning=LearningConfig(learning_rate=3e-3, epochs=20, rate_strength=0.1, rate_target=0.02),
+        network=NetworkConfig(hidden=(100,), tau_mem=1.0, input_gain=0.7, recurrent_gain=0.2),
+        learning=LearningConfig(learning_rate=2e-3, epochs=10, rate_strength=0.1, rate_target=0.02),
     ),
     "tempotron": Config(
         "tempotron",

@@ -135,8 +135,10 @@ def randman(settings: Randman = Randman(), seed: int = 0) -> Task:
     return _task("randman", "spike times on random manifolds.", settings, counts)
 
 
-def randman_rate(settings: Randman = Randman(), seed: int = 0) -> Task:
+def randman_rate(settings: Randman = Randman(alpha=2.0), seed: int = 0) -> Task:
     """Classes told apart by rates alone; `seed` draws manifolds, samples and spikes.
+
+    A rate is known only as well as the number of its spikes, hence the smoother manifolds.
 
     task = randman_rate(Randman(classes=2, samples=50))
     """
