@@ -310,3 +310,30 @@ def test_izhikevich_with_its_defaults_learns():
         return -float(jnp.sum(jnp.mean(picked, axis=1)))
 
     assert error(state.network.layers) < 0.8 * error(before.layers)
+
+
+def test_a_gradient_that_is_asked_for_leaves_what_waits():
+    """One step of three is taken; a gradient in between does not touch what waits."""
+    net = network(tg.LIF(tau_mem=10e-3))
+    loss = tg.losses.mean_squared_error()
+    learner = tg.Learner(net, tg.rules.eprop(), loss, optax.sgd(0.1), update_every=3)
+    state = learner.init(random.key(0), claims.BATCH)
+    state, info = learner.step(state, claims.inputs()[0], claims.targets()[0])
+    waiting = jax.tree.map(jnp.copy, (state.gradient, state.waiting))
+    gradient, state, _ = learner.gradient(state, claims.inputs(), claims.targets())
+    assert any(jnp.any(leaf) for leaf in jax.tree.leaves(gradient))
+    for a, b in zip(
+        jax.tree.leaves(waiting), jax.tree.leaves((state.gradient, state.waiting)), strict=True
+    ):
+        assert jnp.array_equal(a, b)
+
+
+def test_a_plan_that_holds_once_what_neurons_do_not_share_is_refused():
+    net, rule, loss = network(tg.CubaLIF()), tg.rules.block_diagonal(), tg.losses.cross_entropy()
+    wrong = Step(rule, loss, (frozenset({"v"}), frozenset({"v"})))
+    with pytest.raises(ValueError, match=r"in common, \[\[\], \['v'\]\], got \[\['v'\], \['v'\]\]"):
+        tg.Learner(net, rule, loss, optax.sgd(0.1), update_every=1, plan=wrong)
+    right = Step(rule, loss, (frozenset(), frozenset({"v"})))
+    assert (
+        tg.Learner(net, rule, loss, optax.sgd(0.1), update_every=1, plan=right).plan.plan is right
+    )

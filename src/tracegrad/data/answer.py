@@ -32,6 +32,17 @@ def answers(
     )
 
 
+def frozen(
+    xs: Float[np.ndarray, "T m"] | Bool[np.ndarray, "T m"],
+    ys: Float[np.ndarray, "T o"] | Bool[np.ndarray, "T o"],
+    batch: int,
+) -> Batch:
+    """One sequence and the values to reach in it, `batch` times; every step has weight 1."""
+    sent, wanted = (np.repeat(a[:, None].astype(np.float32), batch, axis=1) for a in (xs, ys))
+    ones = np.ones((len(xs), batch), dtype=np.float32)
+    return Batch(sent, wanted, ones, ones.astype(bool))
+
+
 def values(
     xs: Float[np.ndarray, "T B m"],
     ys: Float[np.ndarray, "T B o"],

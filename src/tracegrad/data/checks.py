@@ -11,7 +11,7 @@ def at_least(low: int, **values: int) -> None:
             raise UsageError(f"{name} must be at least {low}, got {value}.")
 
 
-def within(low: float, high: float, **values: float) -> None:
+def within(low: int | float, high: float, **values: float) -> None:
     """Every value must lie in [low, high]."""
     for name, value in values.items():
         if not low <= value <= high:

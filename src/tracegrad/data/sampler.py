@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracegrad.data.task import AbstractSource, Batch, batch_sizes
+from tracegrad.data.task import AbstractSource, Batch, batch_sizes, joined
 from tracegrad.errors import UsageError
 
 Draw = Callable[[np.random.Generator, int], Batch]
@@ -41,5 +41,4 @@ class Sampler(AbstractSource):
         return (self._draw(held, stream).padded(size) for held in batch_sizes(self.size, size))
 
     def _draw(self, held: int, rng: np.random.Generator) -> Batch:
-        drawn = (self.draw(rng, 1) for _ in range(held))
-        return Batch(*(np.concatenate(arrays, axis=1) for arrays in zip(*drawn, strict=True)))
+        return joined(self.draw(rng, 1) for _ in range(held))

@@ -1,7 +1,7 @@
 """The contract of a task: batches of input, target, weight and validity, time first."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -55,6 +55,11 @@ class AbstractSource(ABC):
 
         With `rng` the order (or the draw) is random, without it is the same every time.
         """
+
+
+def joined(parts: Iterable[Batch]) -> Batch:
+    """Sequences of one length from several batches, side by side."""
+    return Batch(*(np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True)))
 
 
 def batch_sizes(total: int, size: int) -> list[int]:

@@ -12,9 +12,7 @@ from tracegrad.learn.local import Rows
 from tracegrad.model.network import Circuit, Network
 from tracegrad.model.neuron import CURRENT, AbstractNeuron, ports, seen_current
 from tracegrad.model.stage import Stage
-from tracegrad.native.scalar import Code, NoCodeError, translate
-
-_ZERO = "((REAL)0x0.0p+0)"  # how a derivative that is not there is written
+from tracegrad.native.scalar import ZERO, Code, NoCodeError, translate
 
 
 class _Slopes(NamedTuple):
@@ -88,9 +86,9 @@ def _slopes(stage: Stage, rows: tuple[str, ...], row: str) -> _Slopes:
     own, (echo, *drive) = code.outputs[: len(known)], code.outputs[len(known) :]
     return _Slopes(
         code.needs,
-        frozenset(col for col, text in zip(known, own, strict=True) if text != _ZERO),
-        echo != _ZERO,
-        any(text != _ZERO for text in drive),
+        frozenset(col for col, text in zip(known, own, strict=True) if text != ZERO),
+        echo != ZERO,
+        any(text != ZERO for text in drive),
     )
 
 

@@ -166,6 +166,9 @@ def _kind(dtype: Any) -> str:
     return "REAL" if np.issubdtype(dtype, np.floating) else "int"
 
 
+ZERO = _constant(np.zeros(())).write()  # how a derivative that is not there is written
+
+
 def _emit(outputs: list[_Node]) -> Code:
     """Write what the outputs need, each value once."""
     written: dict[_Node, str] = {}

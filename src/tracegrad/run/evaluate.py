@@ -75,7 +75,7 @@ def share_right(outputs: Float[Array, "T B o"], batch: Batch | Data) -> float | 
     if batch.ys.ndim == 3:
         return None
     weight = np.where(np.asarray(batch.valid), np.asarray(batch.weight), 0.0)
-    hits = np.asarray(jnp.asarray(outputs)).argmax(axis=2) == np.asarray(batch.ys)
+    hits = np.asarray(outputs).argmax(axis=2) == np.asarray(batch.ys)
     total = weight.sum(axis=0)
     exists = total > 0
     return float(((weight * hits).sum(axis=0)[exists] / total[exists]).sum())

@@ -15,6 +15,7 @@ from tracegrad.learn.loss import Loss, mean_squared_error
 from tracegrad.learn.paths import neurons_learn, pull_back, require_paths
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream
 from tracegrad.learn.plans.planner import Choice, Work, choose
+from tracegrad.learn.plans.step import Step
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Network
@@ -78,6 +79,7 @@ class Learner:
             raise ValueError(f"update_every must be at least 1, or None, got {update_every}.")
         if plan is not None:
             _check_plan(plan, rule, loss, update_every)
+            _check_common(plan, network)
         rule.check_schedule(update_every, loss)
         rule.check(network)
         rule.check_loss(loss)
@@ -90,7 +92,8 @@ class Learner:
         require_paths(
             network, choose(rule, mean_squared_error(), Work(update_every, carry=True)).plan
         )
-        self._common = alike(network, rule.influence)
+        # A stream has one memory, and that of Chunk is not factored: only where all goes by steps.
+        self._common = alike(network, rule.influence) if update_every == 1 else ()
         self._compile()
 
     def _compile(self) -> None:
@@ -126,9 +129,7 @@ class Learner:
     def _choice(self, steps: int | None, carry: bool) -> Choice:
         if self._given is not None:
             return Choice(self._given, "it was asked for")
-        # A stream has one memory: that of Chunk is not factored.
-        common = self._common if self.update_every == 1 else ()
-        work = Work(steps, carry, self._density, neurons_learn(self.network), common)
+        work = Work(steps, carry, self._density, neurons_learn(self.network), self._common)
         if self._density is None or carry:
             return choose(self.rule, self.loss, work)
         circuit = self.network.init(jax.random.key(0)).discretise()
@@ -326,6 +327,19 @@ def _check_plan(plan: AbstractPlan, rule: Rule, loss: Loss, update_every: int | 
         raise ValueError(
             f"{type(plan).__name__} carries nothing from block to block, and with update_every="
             f"{update_every} blocks follow on each other. Leave update_every or the plan out."
+        )
+
+
+def _check_common(plan: AbstractPlan, network: Network) -> None:
+    """Traces may be held once only where all neurons have them in common."""
+    if not isinstance(plan, Step) or not plan.common:
+        return
+    found = alike(network, plan.rule.influence)
+    if len(plan.common) != len(found) or not all(map(frozenset.issubset, plan.common, found)):
+        raise ValueError(
+            f"Step(common=...) may name of each stage what all its neurons have in common, "
+            f"{[sorted(states) for states in found]}, got "
+            f"{[sorted(states) for states in plan.common]}. Leave it out, or the plan."
         )
 
 

@@ -50,10 +50,10 @@ def _show(arguments: list[str]) -> None:
             f"tasks show needs a task: tracegrad tasks show NAME, with {task_names()}."
         )
     options = parse(ShowOptions(), "tasks show NAME", rest)
-    task = build_task(Config(name, data=options.data, seed=options.seed))
     path = options.out or Path(f"{name.replace('_', '-')}.png")
     if path.suffix != ".png":
         raise UsageError(f"out must be a PNG file, got {path}. Give a name that ends in .png.")
+    task = build_task(Config(name, data=options.data, seed=options.seed))
     print(f"{task.name}: {task.summary}")
     print(f"  {task.lines} lines, {task.outputs} outputs, {task.steps} steps of {task.dt:g} s")
     for floor, value in task.floors.items():

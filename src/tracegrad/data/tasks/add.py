@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
+from scipy.special import entr
 
 from tracegrad.data.answer import answers
 from tracegrad.data.checks import at_least
@@ -55,7 +56,7 @@ class Add:
         first, second = np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([[0.0, 1.0], [0.0, 1.0]])
         y = self.probability(first, second)
         return {
-            "no memory": _entropy(y.mean(keepdims=True)),
+            "no memory": _entropy(y.mean()),
             f"lag {self.first} known": _entropy(y.mean(axis=1)),
             "both lags known": _entropy(y),
         }
@@ -94,7 +95,6 @@ def add(settings: Add = Add(), count: int = 320, test_count: int = 320) -> Task:
     )
 
 
-def _entropy(p: Float64[np.ndarray, "*n"]) -> float:
+def _entropy(p: Float64[np.ndarray, "*n"] | np.float64) -> float:
     """Mean entropy of coins (nats)."""
-    both = np.stack([p, 1.0 - p])
-    return float(-np.sum(both * np.log(np.where(both > 0, both, 1.0)), axis=0).mean())
+    return float(np.mean(entr(p) + entr(1.0 - p)))

@@ -9,7 +9,7 @@ from tracegrad.data.checks import at_least
 from tracegrad.data.curriculum import Curriculum
 from tracegrad.data.events import microseconds
 from tracegrad.data.sampler import Sampler
-from tracegrad.data.task import Batch, Task
+from tracegrad.data.task import Batch, Task, joined
 
 RANGE = 5  # lengths are drawn from so many below the level
 
@@ -65,8 +65,7 @@ def copy_curriculum(
 
     def make(level: int) -> Task:
         def draw(rng: np.random.Generator, batch: int) -> Batch:
-            drawn = (settings.sample(rng, level) for _ in range(batch))
-            return Batch(*(np.concatenate(arrays, axis=1) for arrays in zip(*drawn, strict=True)))
+            return joined(settings.sample(rng, level) for _ in range(batch))
 
         return Task(
             name="copy_curriculum",

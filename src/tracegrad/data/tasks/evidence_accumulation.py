@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from tracegrad.data.answer import answer_at_end
-from tracegrad.data.events import microseconds
+from tracegrad.data.checks import whole_steps, within
 from tracegrad.data.sampler import Sampler
 from tracegrad.data.task import Batch, Task
 from tracegrad.errors import UsageError
@@ -43,18 +43,11 @@ class Evidence:
             raise UsageError(
                 f"group must be at least 1 and cues odd, got {self.group} and {self.cues}."
             )
-        for name in ("spacing", "cue", "delay", "recall"):
-            if microseconds(getattr(self, name), name) % microseconds(self.dt, "dt"):
-                raise UsageError(
-                    f"{name} must be a multiple of dt = {self.dt} s, got {getattr(self, name)} s."
-                )
-        for name, value, high in (
-            ("rate", self.rate, 1 / self.dt),
-            ("noise", self.noise, 1 / self.dt),
-            ("rare", self.rare, 1.0),
-        ):
-            if not 0 <= value <= high:
-                raise UsageError(f"{name} must lie in [0, {high}], got {value}.")
+        whole_steps(
+            self.dt, spacing=self.spacing, cue=self.cue, delay=self.delay, recall=self.recall
+        )
+        within(0, 1.0 / self.dt, rate=self.rate, noise=self.noise)
+        within(0, 1.0, rare=self.rare)
 
     @property
     def lines(self) -> int:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
+from scipy.special import entr, softmax
 
 from tracegrad.data.answer import answers
 from tracegrad.data.checks import at_least
@@ -87,8 +88,8 @@ def says(teacher: Teacher, xs: Float64[np.ndarray, "T B m"]) -> Float64[np.ndarr
     y = np.empty((*xs.shape[:2], len(teacher.readout)))
     for t, x in enumerate(xs):
         h = np.tanh(x @ teacher.input.T + h @ teacher.recurrent.T)
-        y[t] = np.exp(h @ teacher.readout.T)
-    return y / y.sum(axis=2, keepdims=True)
+        y[t] = h @ teacher.readout.T
+    return softmax(y, axis=2)
 
 
 def mimic(
@@ -118,4 +119,4 @@ def mimic(
 
 def _entropy(p: Float64[np.ndarray, "n o"]) -> float:
     """Mean entropy (nats)."""
-    return float(-np.sum(p * np.log(p), axis=1).mean())
+    return float(entr(p).sum(axis=1).mean())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from tracegrad.data.answer import frozen
 from tracegrad.data.events import microseconds
 from tracegrad.data.sampler import Sampler
 from tracegrad.data.task import Batch, Task
@@ -62,14 +63,7 @@ class Pattern:
     def sample(self, seed: int, batch: int) -> Batch:
         """The one pattern of `seed`, `batch` times; every step has weight 1."""
         rng = np.random.RandomState(seed)
-        xs, ys = self.spikes(rng), self.target(rng)[:, None]
-        ones = np.ones((self.steps, batch))
-        return Batch(
-            xs=np.repeat(xs[:, None].astype(np.float32), batch, axis=1),
-            ys=np.repeat(ys[:, None].astype(np.float32), batch, axis=1),
-            weight=ones.astype(np.float32),
-            valid=ones.astype(bool),
-        )
+        return frozen(self.spikes(rng), self.target(rng)[:, None], batch)
 
 
 def pattern_generation(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
+from tracegrad.data.answer import frozen
 from tracegrad.data.checks import at_least, whole_steps, within
 from tracegrad.data.sampler import Sampler
 from tracegrad.data.task import Batch, Task
@@ -53,9 +54,7 @@ def target_trains(settings: TargetTrains = TargetTrains(), seed: int = 0, count:
     xs, ys = settings.trains(seed)
 
     def draw(rng: np.random.Generator, batch: int) -> Batch:
-        ones = np.ones((settings.steps, batch), dtype=np.float32)
-        sent, wanted = (np.repeat(a[:, None].astype(np.float32), batch, axis=1) for a in (xs, ys))
-        return Batch(sent, wanted, ones, ones.astype(bool))
+        return frozen(xs, ys, batch)
 
     return Task(
         name="target_trains",

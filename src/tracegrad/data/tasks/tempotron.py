@@ -17,8 +17,8 @@ class Tempotron:
     P = round(`load` `lines`) patterns; in each, every line spikes once, uniformly in `duration`
     (seconds), and the label is the pattern's number modulo `classes`. The patterns are learned by
     heart, so training and test set are the same, and what counts is up to which load (patterns a
-    synapse) the accuracy is 100 %: about 3 for one tempotron with two classes. The label counts at
-    every step. Source: Guetig and Sompolinsky 2006.
+    synapse) the accuracy is 100 %: about 3 for one tempotron with two classes, as we know it. The
+    label counts at every step. Source: Guetig and Sompolinsky 2006.
     """
 
     lines: int = 100
