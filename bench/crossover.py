@@ -10,11 +10,12 @@ import statistics
 import jax
 import optax
 import result
-from speed import chunk, events, ours, timed
-from workloads import DENSITY, LEARNING_RATE, WORKLOADS, given
 
-import tracegrad as tg
+from tracegrad.bench.learners import Learning, chunk, events, learner_row
+from tracegrad.bench.timing import timed
+from tracegrad.bench.workload import LEARNING_RATE, WORKLOADS, given
 from tracegrad.learn.plans.planner import SPARSE
+from tracegrad.learn.rules import eprop
 
 DENSITIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
@@ -25,14 +26,13 @@ def main() -> None:
     parser.add_argument("--workload", default="W1", choices=list(WORKLOADS))
     parser.add_argument("--seconds", type=float, default=6.0, help="for each density")
     options = parser.parse_args()
-    work, rule = WORKLOADS[options.workload], tg.rules.eprop()
-    optimiser = optax.adam(LEARNING_RATE)
+    work = WORKLOADS[options.workload]
+    learning = Learning(eprop(), optax.adam(LEARNING_RATE))
     rows = []
     for density in DENSITIES:
         arrays = given(work, density)
-        weaker = arrays._replace(w_in=arrays.w_in * (DENSITY / density) ** 0.5)
-        plans = {"chunk": chunk, "events": events}
-        found = {n: ours(rule, work, weaker, p, None, optimiser) for n, p in plans.items()}
+        plans = {"chunk": learning._replace(plan=chunk), "events": learning._replace(plan=events)}
+        found = {name: learner_row(with_plan, work, arrays) for name, with_plan in plans.items()}
         times = {n: 1e3 * statistics.median(t) for n, t in timed(found, options.seconds).items()}
         chosen = "events" if density <= SPARSE else "chunk"
         row = {"density": density, **times, "chosen": chosen}

@@ -16,6 +16,8 @@ LAYERS = {
     "inspect": {"errors", "_types", "model", "learn"},
     "substrate": {"errors", "_types", "model"},
     "run": {"errors", "_types", "data", "model", "learn", "inspect", "substrate"},
+    "bench": {"errors", "_types", "model", "learn", "run"},
+    "run.bench_command": {"bench"},  # the one module that may besides what its layer may
 }
 LAYERS |= {"__init__": set(LAYERS), "__main__": {"run"}}  # the public names; `python -m tracegrad`
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -57,7 +59,8 @@ def import_faults(module: Module, found: dict[str, Module]) -> Iterator[str]:
         yield "is in no layer"
     for dotted in imports(module, found):
         target = own(dotted, found)
-        if target and target.split(".")[0] not in LAYERS.get(layer, set()) | {layer}:
+        allowed = {layer} | LAYERS.get(layer, set()) | LAYERS.get(module.name, set())
+        if target and target.split(".")[0] not in allowed:
             yield f"may not import {dotted}"
         if target == "run.cli" and layer != "__main__":
             yield "may not import the command line"

@@ -35,8 +35,8 @@ def complaint(capsys: pytest.CaptureFixture) -> str:
 MISTAKES = [
     (
         ["fly"],
-        "There is no command fly. There are train, demo, show, fidelity, explain, audit, tasks, "
-        "rules, neurons",
+        "There is no command fly. There are train, demo, show, fidelity, explain, audit, bench, "
+        "tasks, rules, neurons",
     ),
     (["train"], "train needs a task: tracegrad train TASK, with digits, spoken-digits"),
     (["train", "digit"], "There is no task digit. There are digits, spoken-digits"),

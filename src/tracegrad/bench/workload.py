@@ -1,7 +1,7 @@
-"""The workloads of the speed benches: one recurrent layer of current-based LIF neurons.
+"""workload: one recurrent layer of current-based LIF neurons, its input and its weights.
 
 Input spikes are Bernoulli, the target is one class a sequence, the loss cross-entropy at every
-step, the optimiser Adam, everything float32. tracegrad and every peer get the same arrays.
+step, everything float32. tracegrad, every reference and every peer get the same arrays.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-import tracegrad as tg
+from tracegrad.model import LI, CubaLIF, Dense, Layer, Network, Positive, Readout, SuperSpike
 
 TAU_SYN, TAU_MEM, TAU_READOUT, DT = 5e-3, 10e-3, 20e-3, 1e-3
 ALPHA, BETA, KAPPA = (float(np.exp(-DT / tau)) for tau in (TAU_SYN, TAU_MEM, TAU_READOUT))
@@ -21,7 +21,8 @@ LEARNING_RATE = 1e-9  # the work of an update, but spikes stay as dense as they 
 class Workload(NamedTuple):
     """Sizes: input lines, hidden neurons, classes, time steps, sequences; scale of the weights.
 
-    At scale 1 about 7 % of the hidden neurons spike in a step, at 0.85 about 3 %.
+    At scale 1 about 7 % of the hidden neurons spike in a step, at 0.85 about 3 %. `every` is the
+    steps between two updates; None: one after the sequence.
     """
 
     lines: int
@@ -30,6 +31,7 @@ class Workload(NamedTuple):
     steps: int
     batch: int
     scale: float = 1.0
+    every: int | None = None
 
 
 WORKLOADS = {
@@ -38,7 +40,8 @@ WORKLOADS = {
     "W1T1600": Workload(700, 256, 20, 1600, 32),
     "W2": Workload(700, 1024, 20, 250, 32),
     "W2 at 3 %": Workload(700, 1024, 20, 250, 32, scale=0.85),
-    "W3": Workload(700, 256, 20, 1000, 1),
+    "W3": Workload(700, 256, 20, 1000, 1, every=1),
+    "RTRL": Workload(32, 64, 20, 100, 8),
 }
 
 
@@ -53,7 +56,11 @@ class Given(NamedTuple):
 
 
 def given(work: Workload, density: float = DENSITY) -> Given:
-    """The arrays of a workload, the same in every process."""
+    """The arrays of a workload, the same in every process.
+
+    `density` is the share of inputs that spike. The input weights are scaled by its root against
+    `DENSITY` and that of the lines against 700, so that the hidden neurons spike about as much.
+    """
     rng = np.random.default_rng(1234)
     shape = (work.steps, work.batch, work.lines)
     xs = (rng.random(shape, dtype=np.float32) < density).astype(np.float32)
@@ -64,29 +71,43 @@ def given(work: Workload, density: float = DENSITY) -> Given:
         return (rng.standard_normal((rows, columns)) * scale).astype(np.float32)
 
     n = work.hidden
+    level = (DENSITY / density * 700 / work.lines) ** 0.5
     return Given(
         xs,
         classes,
-        draw(work.lines, n, 0.025 * work.scale),
+        draw(work.lines, n, 0.025 * work.scale * level),
         draw(n, n, 0.3 * work.scale / n**0.5),
         draw(n, work.classes, 0.2 / n**0.5),
     )
 
 
-def network(work: Workload, arrays: Given) -> tg.Network:
+def network(work: Workload, arrays: Given) -> Network:
     """The same network in tracegrad; neuron parameters are frozen, as in the peers."""
-    neuron = tg.CubaLIF(
-        tau_mem=TAU_MEM,
-        tau_syn=TAU_SYN,
-        surrogate=tg.SuperSpike(SLOPE),
+    neuron = CubaLIF(
+        tau_mem=Positive(TAU_MEM),
+        tau_syn=Positive(TAU_SYN),
+        surrogate=SuperSpike(SLOPE),
         normalised=False,
     )
 
-    def dense(weight: np.ndarray) -> tg.Dense:
-        return tg.Dense.from_arrays(jnp.asarray(weight.T))
+    def dense(weight: np.ndarray) -> Dense:
+        return Dense.from_arrays(jnp.asarray(weight.T))
 
-    layer = tg.Layer(dense(arrays.w_in), neuron, recurrent=dense(arrays.w_rec))
-    units = tg.LI(tau_mem=TAU_READOUT, normalised=False)
-    readout = tg.Readout.of(units, work.hidden, work.classes)
+    layer = Layer(dense(arrays.w_in), neuron, recurrent=dense(arrays.w_rec))
+    units = LI(tau_mem=Positive(TAU_READOUT), normalised=False)
+    readout = Readout.of(units, work.hidden, work.classes)
     readout = eqx.tree_at(lambda r: r.input, readout, dense(arrays.w_out))
-    return tg.Network(layer, readout=readout, dt=DT).freeze("*.neuron.*")
+    return Network(layer, readout=readout, dt=DT).freeze("*.neuron.*")
+
+
+def spikes(work: Workload, arrays: Given) -> tuple[float, float]:
+    """Spikes of the input and of the hidden neurons, counted in NumPy: means a step and sample."""
+    i = v = z = np.zeros((work.batch, work.hidden), np.float32)
+    total = 0.0
+    for x in arrays.xs:
+        i = ALPHA * i + x @ arrays.w_in + z @ arrays.w_rec
+        v = BETA * v + i - z
+        z = (v > 1.0).astype(np.float32)
+        total += float(z.sum())
+    each = work.steps * work.batch
+    return float(arrays.xs.sum()) / each, total / each
