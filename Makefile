@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test properties oracle-nest lint types docs ci clean
+.PHONY: help setup demo test properties oracle-nest bench-peers lint types docs ci clean
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
@@ -31,6 +31,10 @@ properties: .venv/.installed-dev ## the rules' claims for some two hundred rando
 oracle-nest: .venv/.installed-dev .venv-nest/.installed ## e-prop side by side with NEST's, on new seeds
 	@$(PY) -m pytest -n $(WORKERS) tests/oracles/test_nest_eprop.py $(ARGS)
 
+bench-peers: .venv/.installed-dev ## time other libraries beside tracegrad, each in an environment of its own
+	@$(PY) bench/peers/install.py
+	@$(PY) bench/peers/compare.py $(ARGS)
+
 lint: .venv/.installed-dev ## check style and format
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -47,7 +51,7 @@ ci: ## everything that must pass
 	@bash .ci/run
 
 clean: ## remove the environment, caches and built files (runs/ stays)
-	rm -rf .venv .venv-nest .cache .pytest_cache .ruff_cache .hypothesis dist site
+	rm -rf .venv .venv-nest .venv-peers .cache .pytest_cache .ruff_cache .hypothesis dist site
 
 .venv/.installed .venv/.installed-dev .venv/.installed-docs: pyproject.toml | .venv/bin/pip
 	@extra=$(subst .venv/.installed,,$@); package=".$${extra:+[$${extra#-}]}"; \
