@@ -32,6 +32,7 @@ OURS = {
     "W2": ("eprop, events", "block_diagonal, events", "eprop, chunk"),
     "W3": ("eprop, Adam every step", "block_diagonal, Adam every step", "eprop, events"),
 }
+BY_HAND = "JAX, by hand"
 PATIENCE = 300.0  # seconds for an answer: compiling and one step
 
 
@@ -97,7 +98,7 @@ def of_tracegrad(work: str, made: dict[str, Row], loss: float, seconds: float) -
     found = []
     for label, row in made.items():
         more = {"plan": row.plan, "compile_s": row.compile_s, "memory_mib": row.memory / 2**20}
-        who = "JAX, by hand" if label == BASE else "tracegrad"
+        who = BY_HAND if label == BASE else "tracegrad"
         about = {"workload": work, "peer": who, "mode": label, "loss": loss} | more
         found.append(about | summary(times, label))
         print(found[-1], flush=True)
@@ -115,6 +116,12 @@ def kept(work: str, names: list[str]) -> list[dict]:
     return [r for r in content["rows"] if r["workload"] != work or r["peer"] not in names]
 
 
+def add(work: str, names: list[str], found: list[dict]) -> None:
+    """Put the rows of peers at a workload into the result file, in place of older ones."""
+    settings = {name: WORKLOADS[name]._asdict() for name in OURS}
+    result.write("peers", settings, kept(work, names) + found)
+
+
 def main() -> None:
     """Measure the workloads and peers named; `install.py` has made the environments."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -126,20 +133,17 @@ def main() -> None:
         arrays = given(WORKLOADS[work])
         makers = rows(work, WORKLOADS[work], arrays)
         base = makers[BASE]()
-        names = [name for name in options.peers if name != "tracegrad"]
-        found = []
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "work.npz"
             write_work(arrays, path)
-            for name in names:
-                found += of_peer(name, work, path, base, options.seconds)
+            for name in options.peers:
+                if name != "tracegrad":
+                    add(work, [name], of_peer(name, work, path, base, options.seconds))
         if "tracegrad" in options.peers:
-            names += ["tracegrad", "JAX, by hand"]
             made = {BASE: base} | {label: makers[label]() for label in OURS[work]}
             loss = jax.jit(REFERENCES[BASE])(weights(arrays), arrays.xs, arrays.classes)[0]
-            found += of_tracegrad(work, made, float(loss), 2 * options.seconds)
-        settings = {name: WORKLOADS[name]._asdict() for name in OURS}
-        result.write("peers", settings, kept(work, names) + found)
+            found = of_tracegrad(work, made, float(loss), len(made) * options.seconds)
+            add(work, ["tracegrad", BY_HAND], found)
 
 
 if __name__ == "__main__":

@@ -21,14 +21,15 @@ class PeerProcess:
         """Start it; it has `patience` seconds for every answer."""
         kept = {name: value for name, value in os.environ.items() if name not in DROPPED}
         self._patience, self._log = patience, log
-        self._process = subprocess.Popen(
-            call,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log.open("w"),
-            text=True,
-            env=kept | {"JAX_PLATFORMS": "cpu"},
-        )
+        with log.open("w") as words:
+            self._process = subprocess.Popen(
+                call,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                text=True,
+                env=kept | {"JAX_PLATFORMS": "cpu"},
+            )
 
     def __enter__(self) -> "PeerProcess":
         return self
@@ -37,7 +38,8 @@ class PeerProcess:
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.kill()
-        self._process.wait()
+        with self._process:  # waits, and closes the pipes
+            pass
 
     def step(self) -> dict[str, float]:
         """What one training step took."""

@@ -5,7 +5,6 @@
 
 import json
 import os
-import resource
 import sys
 import time
 import warnings
@@ -72,5 +71,6 @@ def serve(modes: Mapping[str, Callable[[Work], Step]]) -> None:
 
 
 def _peak() -> float:
-    """The most memory this process has held, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The most memory this process has held, in MiB. Linux only."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))

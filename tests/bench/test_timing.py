@@ -22,11 +22,16 @@ def test_rows_take_turns_after_one_run_to_warm_up():
     assert times == {name: [0.0, 0.0] for name in "abc"}
 
 
-def test_a_slow_row_runs_no_more_than_it_has_to():
+def test_every_row_has_an_equal_share_of_the_time():
     log: list[str] = []
-    times = timed({"slow": row("slow", 1e3, log), "fast": row("fast", 0.0, log)}, 0.02)
-    assert len(times["slow"]) == 3
-    assert len(times["fast"]) > 10
+    times = timed({"slow": row("slow", 3.0, log), "fast": row("fast", 0.5, log)}, 20.0)
+    assert times == {"slow": [3.0] * 4, "fast": [0.5] * 20}
+    assert "".join(name[0] for name in log[2:10]) == "sfsfsfsf"  # in turn as long as both run
+
+
+def test_a_row_that_takes_longer_than_there_is_time_runs_a_few_times():
+    times = timed({"slow": row("slow", 1e3, []), "fast": row("fast", 1.0, [])}, 10.0)
+    assert len(times["slow"]) == 3 and len(times["fast"]) == 5
 
 
 def test_ratios_are_of_medians_to_the_base():

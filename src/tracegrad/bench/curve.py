@@ -1,6 +1,6 @@
 """curve: how time and memory grow along one size of a workload, and the exponents of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ class Axis(NamedTuple):
 
     name: str
     label: str
-    points: dict[float, Point]
+    points: dict[int, Point] | dict[float, Point]
 
 
 BASE = Workload(700, 256, 20, 100, 32)
@@ -62,15 +62,15 @@ def exponent(xs: Sequence[float], ys: Sequence[float]) -> float:
     """
     if len(xs) < 2:
         raise ValueError(f"An exponent needs at least 2 points, got {len(xs)}. Measure more.")
-    order = np.argsort(xs)
+    order = np.argsort(np.asarray(xs))
     upper = order[min(len(xs) // 2, len(xs) - 2) :]
     logs = np.log(np.asarray(xs, float)[upper]), np.log(np.asarray(ys, float)[upper])
     return float(np.polyfit(*logs, 1)[0])
 
 
-def fastest(times: dict[float, dict[str, float]]) -> list[tuple[float, str]]:
+def fastest(times: Mapping[int | float, Mapping[str, float]]) -> list[tuple[int | float, str]]:
     """Where a row takes over: the sizes from which on another row is the fastest."""
-    changes: list[tuple[float, str]] = []
+    changes: list[tuple[int | float, str]] = []
     for size in sorted(times):
         best = min(times[size], key=lambda row: times[size][row])
         if not changes or changes[-1][1] != best:
