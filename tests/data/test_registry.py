@@ -38,7 +38,24 @@ def test_names():
         "tempotron",
         "yin_yang",
     ]
-    assert sorted(TASKS.keys() - FREE) == ["braille", "spoken_digits"]
+    assert sorted(TASKS.keys() - FREE) == [
+        "basic_motions",
+        "braille",
+        "dvs_gesture",
+        "ecg_qtdb",
+        "ecg_qtdb_published",
+        "japanese_vowels",
+        "nmnist",
+        "nmnist_small",
+        "permuted_mnist",
+        "sequential_mnist",
+        "sequential_mnist_pixels",
+        "shd",
+        "speech_commands",
+        "spoken_digits",
+        "ssc",
+    ]
+    assert all(bool(entry.folder) == entry.needs_data for entry in TASKS.values())
     assert all(entry.summary and "\n" not in entry.summary for entry in TASKS.values())
 
 

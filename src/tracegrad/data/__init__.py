@@ -8,13 +8,33 @@ from tracegrad.data.curriculum import Curriculum as Curriculum
 from tracegrad.data.datasets.braille import braille as braille
 from tracegrad.data.datasets.digits import DigitEncoding as DigitEncoding
 from tracegrad.data.datasets.digits import digits as digits
+from tracegrad.data.datasets.dvs_gesture import dvs_gesture as dvs_gesture
+from tracegrad.data.datasets.ecg_qtdb import ecg_qtdb as ecg_qtdb
+from tracegrad.data.datasets.ecg_qtdb import ecg_qtdb_published as ecg_qtdb_published
+from tracegrad.data.datasets.nmnist import nmnist as nmnist
+from tracegrad.data.datasets.nmnist_small import nmnist_small as nmnist_small
+from tracegrad.data.datasets.pixel_events import PixelBinning as PixelBinning
+from tracegrad.data.datasets.sequential_mnist import permuted_mnist as permuted_mnist
+from tracegrad.data.datasets.sequential_mnist import sequential_mnist as sequential_mnist
+from tracegrad.data.datasets.sequential_mnist import (
+    sequential_mnist_pixels as sequential_mnist_pixels,
+)
+from tracegrad.data.datasets.shd import shd as shd
+from tracegrad.data.datasets.speech_commands import CommandEncoding as CommandEncoding
+from tracegrad.data.datasets.speech_commands import speech_commands as speech_commands
+from tracegrad.data.datasets.spike_files import SpikeBinning as SpikeBinning
 from tracegrad.data.datasets.spoken_digits import SpokenEncoding as SpokenEncoding
 from tracegrad.data.datasets.spoken_digits import spoken_digits as spoken_digits
+from tracegrad.data.datasets.ssc import ssc as ssc
+from tracegrad.data.datasets.ucr_small import basic_motions as basic_motions
+from tracegrad.data.datasets.ucr_small import japanese_vowels as japanese_vowels
 from tracegrad.data.encode import bin_events as bin_events
 from tracegrad.data.encode import delta as delta
 from tracegrad.data.encode import latency as latency
 from tracegrad.data.encode import poisson as poisson
 from tracegrad.data.events import Events as Events
+from tracegrad.data.recordings import Recording as Recording
+from tracegrad.data.recordings import Recordings as Recordings
 from tracegrad.data.registry import TASKS as TASKS
 from tracegrad.data.sampler import Sampler as Sampler
 from tracegrad.data.sequences import Sequences as Sequences

@@ -45,7 +45,7 @@ def _read(archive: zipfile.ZipFile, name: str, kind: Kind, path: Path) -> np.nda
         fits = len(shape) == len(kind.shape) and all(
             want in (None, got) for want, got in zip(kind.shape, shape, strict=True)
         )
-        if dtype != kind.dtype or fortran or not fits:
+        if dtype != kind.dtype or not fits:
             wanted = str(kind.shape).replace("None", "any")
             raise DataError(
                 f"{path}: {name} must be {kind.dtype.__name__} of shape {wanted}, got {dtype} "
@@ -57,4 +57,4 @@ def _read(archive: zipfile.ZipFile, name: str, kind: Kind, path: Path) -> np.nda
         content = file.read(size + 1)  # one more: the checksum is checked at the end of the file
     if len(content) != size:
         raise DataError(f"{path}: {name} must hold {size} bytes, does not. Replace it.")
-    return np.frombuffer(content, dtype).reshape(shape)
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")

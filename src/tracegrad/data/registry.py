@@ -6,7 +6,20 @@ from typing import NamedTuple
 
 from tracegrad.data.datasets.braille import braille
 from tracegrad.data.datasets.digits import digits
+from tracegrad.data.datasets.dvs_gesture import dvs_gesture
+from tracegrad.data.datasets.ecg_qtdb import ecg_qtdb, ecg_qtdb_published
+from tracegrad.data.datasets.nmnist import nmnist
+from tracegrad.data.datasets.nmnist_small import nmnist_small
+from tracegrad.data.datasets.sequential_mnist import (
+    permuted_mnist,
+    sequential_mnist,
+    sequential_mnist_pixels,
+)
+from tracegrad.data.datasets.shd import shd
+from tracegrad.data.datasets.speech_commands import speech_commands
 from tracegrad.data.datasets.spoken_digits import spoken_digits
+from tracegrad.data.datasets.ssc import ssc
+from tracegrad.data.datasets.ucr_small import basic_motions, japanese_vowels
 from tracegrad.data.task import Task
 from tracegrad.data.tasks.add import add
 from tracegrad.data.tasks.adding_problem import adding_problem
@@ -29,17 +42,46 @@ from tracegrad.data.tasks.yin_yang import yin_yang
 
 
 class Entry(NamedTuple):
-    """A task before it is built: `make()`, or `make(data)` where it reads a folder."""
+    """A task before it is built: `make()`, or `make(data)` where it reads a folder.
+
+    `folder` is the name of that folder among the sets that lie in TRACEGRAD_DATA.
+    """
 
     make: Callable[..., Task]
     summary: str
     needs_data: bool
+    folder: str = ""
 
 
 TASKS = {
     "digits": Entry(digits, "1797 scans of handwritten digits, one spike a pixel", False),
-    "spoken_digits": Entry(spoken_digits, "Free Spoken Digit Dataset, WAV files", True),
-    "braille": Entry(braille, "tactile events of seven braille letters, npz file", True),
+    "spoken_digits": Entry(spoken_digits, "Free Spoken Digit Dataset, WAV files", True, "fsdd"),
+    "braille": Entry(
+        braille, "tactile events of seven braille letters, npz file", True, "braille_letters"
+    ),
+    "shd": Entry(shd, "spoken digits in two languages, spikes of a cochlea", True, "shd"),
+    "ssc": Entry(ssc, "35 spoken words, spikes of a cochlea", True, "ssc"),
+    "speech_commands": Entry(
+        speech_commands, "35 spoken words, WAV files", True, "speech_commands"
+    ),
+    "nmnist": Entry(nmnist, "handwritten digits seen by an event camera", True, "nmnist"),
+    "nmnist_small": Entry(nmnist_small, "1100 of them, npz file", True, "nmnist_small"),
+    "dvs_gesture": Entry(
+        dvs_gesture, "gestures of hand and arm seen by an event camera", True, "dvs_gesture"
+    ),
+    "sequential_mnist": Entry(sequential_mnist, "MNIST row by row", True, "mnist"),
+    "sequential_mnist_pixels": Entry(
+        sequential_mnist_pixels, "MNIST pixel by pixel", True, "mnist"
+    ),
+    "permuted_mnist": Entry(
+        permuted_mnist, "MNIST pixel by pixel in one random order", True, "mnist"
+    ),
+    "ecg_qtdb": Entry(ecg_qtdb, "the wave of the heartbeat at every step", True, "ecg_qtdb"),
+    "ecg_qtdb_published": Entry(
+        ecg_qtdb_published, "the same, steps without a label count as published", True, "ecg_qtdb"
+    ),
+    "japanese_vowels": Entry(japanese_vowels, "nine speakers of one vowel", True, "ucr_small"),
+    "basic_motions": Entry(basic_motions, "four activities, smartwatch", True, "ucr_small"),
     "pattern_generation": Entry(pattern_generation, "frozen noise to a sum of sines", False),
     "evidence_accumulation": Entry(
         evidence_accumulation, "which side had more cues, asked a second later", False

@@ -1,12 +1,15 @@
 """Build: from settings to a task, a network, a rule, a loss and a learner."""
 
+import os
 from dataclasses import fields
 from inspect import signature
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import optax
 
 from tracegrad.data import TASKS, Task
+from tracegrad.data.registry import Entry
 from tracegrad.errors import DataError, UsageError
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.regulariser import RateRegulariser
@@ -34,6 +37,8 @@ from tracegrad.run.config import (
 from tracegrad.run.learner import Learner
 from tracegrad.run.user_neuron import load_neuron
 
+DATA = "TRACEGRAD_DATA"  # environment variable: the folder of all data sets, one folder each
+
 
 class Ends(NamedTuple):
     """What a network must fit: input lines, outputs, and the time step in seconds."""
@@ -44,15 +49,13 @@ class Ends(NamedTuple):
 
 
 def build_task(config: Config) -> Task:
-    """Make the task; `DataError` if it needs a folder of data and has none."""
+    """Make the task; `DataError` if it needs a folder of data and has none.
+
+    The folder is `data` of the settings, or else the set's own below the folder that the
+    environment variable TRACEGRAD_DATA names.
+    """
     entry = TASKS[config.task]
-    if not entry.needs_data:
-        return entry.make()
-    if config.data is None:
-        raise DataError(f"{config.task} reads its data from a folder. Give it with --data DIR.")
-    if not config.data.exists():
-        raise DataError(f"There is no data folder {config.data}. Give the one with --data DIR.")
-    return entry.make(config.data)
+    return entry.make(_data_folder(config, entry)) if entry.needs_data else entry.make()
 
 
 def build_network(config: Config, ends: Ends) -> Network:
@@ -109,6 +112,19 @@ def build_learner(config: Config, task: Task) -> Learner:
         return Learner(network, rule, build_loss(config, task), optax.adam(rate), every)
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
+
+
+def _data_folder(config: Config, entry: Entry) -> Path:
+    named = os.environ.get(DATA)
+    if config.data is None and not named:
+        raise DataError(
+            f"{config.task} reads its data from a folder. Give it with --data DIR, or set {DATA} "
+            f"to the folder that holds {entry.folder}."
+        )
+    folder = config.data or Path(str(named)) / entry.folder
+    if not folder.exists():
+        raise DataError(f"There is no data folder {folder}. Give the one with --data DIR.")
+    return folder
 
 
 def _learning_rate(config: Config, task: Task) -> optax.ScalarOrSchedule:

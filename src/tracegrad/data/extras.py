@@ -1,0 +1,20 @@
+"""Extras: packages that only some data sets need, imported when one is read."""
+
+from importlib import import_module
+from typing import Any
+
+from tracegrad.errors import UsageError
+
+
+def extra(package: str, purpose: str) -> Any:
+    """The module `package`; `UsageError` that says how to install it where it is missing.
+
+    h5py = extra("h5py", "HDF5 files")
+    """
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise UsageError(
+            f"{purpose} need the package {package}, which is not installed. "
+            "Run: python -m pip install 'tracegrad[data]'."
+        ) from error
