@@ -1,7 +1,9 @@
 """Build: from settings to a task, a network, a rule, a loss and a learner."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from inspect import signature
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import optax
@@ -34,6 +36,8 @@ from tracegrad.run.config import (
 from tracegrad.run.learner import Learner
 from tracegrad.run.user_neuron import load_neuron
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 class Ends(NamedTuple):
     """What a network must fit: input lines, outputs, and the time step in seconds."""
@@ -43,16 +47,19 @@ class Ends(NamedTuple):
     dt: float
 
 
-def build_task(config: Config) -> Task:
-    """Make the task; `DataError` if it needs a folder of data and has none."""
+def build_task(config: Config, given: Mapping[str, Any] = NOTHING) -> Task:
+    """Make the task; `DataError` if it needs a folder of data and has none.
+
+    `given` are arguments of the task's maker beside those of the configuration.
+    """
     entry = TASKS[config.task]
     if not entry.needs_data:
-        return entry.make()
+        return entry.make(**given)
     if config.data is None:
         raise DataError(f"{config.task} reads its data from a folder. Give it with --data DIR.")
     if not config.data.exists():
         raise DataError(f"There is no data folder {config.data}. Give the one with --data DIR.")
-    return entry.make(config.data)
+    return entry.make(config.data, **given)
 
 
 def build_network(config: Config, ends: Ends) -> Network:
@@ -66,18 +73,18 @@ def build_network(config: Config, ends: Ends) -> Network:
         raise UsageError(str(error)) from error
 
 
-def build_rule(config: Config) -> Rule:
-    """The rule with its own signal or the one that is named."""
+def build_rule(config: Config, given: Mapping[str, Any] = NOTHING) -> Rule:
+    """The rule with its own signal or the one that is named, and `given` arguments of its maker."""
     learning = config.learning
     make: Any = RULES[learning.rule]
     if learning.signal is None:
-        return make()
+        return make(**given)
     if "signal" not in signature(make).parameters:
         raise UsageError(
             f"learning.signal must be left out for {learning.rule}, which has its own, got "
             f"{learning.signal}. Or choose block_diagonal or eprop."
         )
-    return make(signal=SIGNALS[learning.signal]())
+    return make(signal=SIGNALS[learning.signal](), **given)
 
 
 def build_loss(config: Config, task: Task) -> Loss:
@@ -100,10 +107,10 @@ def build_loss(config: Config, task: Task) -> Loss:
     return loss
 
 
-def build_learner(config: Config, task: Task) -> Learner:
-    """The learner; `UsageError` where the rule cannot serve the network."""
+def build_learner(config: Config, task: Task, given: Mapping[str, Any] = NOTHING) -> Learner:
+    """The learner; `UsageError` where the rule, made with `given`, cannot serve the network."""
     network = build_network(config, Ends(task.lines, task.outputs, task.dt))
-    rule, every = build_rule(config), config.learning.update_every
+    rule, every = build_rule(config, given), config.learning.update_every
     rate = _learning_rate(config, task)
     try:
         return Learner(network, rule, build_loss(config, task), optax.adam(rate), every)
