@@ -27,13 +27,13 @@ class Paired(NamedTuple):
     n: int
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[int | float]) -> Spread:
     """Mean and standard deviation of at least one value."""
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Spread(float(np.mean(values)), sd, len(values))
 
 
-def paired(differences: Sequence[float]) -> Paired:
+def paired(differences: Sequence[int | float]) -> Paired:
     r"""$\bar d\pm t_{0.975,n-1}\,s/\sqrt n$ over at least one difference of a pair.
 
     Exact for differences that are normal; with the few seeds of a study it is wide, as it must be.

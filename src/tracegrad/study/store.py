@@ -15,6 +15,7 @@ from tracegrad.study.study import Study
 
 CELL, TRIAL = "cell", "trial"
 TABLES = """
+PRAGMA user_version = 1;
 CREATE TABLE IF NOT EXISTS study (
   one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL, question TEXT NOT NULL,
   size TEXT NOT NULL, text TEXT NOT NULL, plan TEXT NOT NULL);
@@ -24,6 +25,7 @@ CREATE TABLE IF NOT EXISTS cell (
   metrics TEXT NOT NULL, curves TEXT NOT NULL, environment TEXT NOT NULL, seconds REAL NOT NULL,
   finished TEXT NOT NULL);
 """
+FORMAT = 1  # in the header of the file
 COLUMNS = ("name", "question", "size", "text", "plan")
 
 
@@ -84,6 +86,7 @@ class Store:
                 self._base.execute(f"PRAGMA {setting}")
             self._base.execute("BEGIN EXCLUSIVE")
             self._base.execute("COMMIT")
+            _check_ours(self._base)
             self._base.executescript(TABLES)
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
@@ -138,6 +141,7 @@ def load_results(path: Path) -> Results:
         raise DataError(f"There is no result file {path}. Run the study first.")
     try:
         base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=0.2)
+        _check_ours(base)
         noted = base.execute(f"SELECT {', '.join(COLUMNS)} FROM study").fetchone()
         rows = list(_rows(base))
         base.close()
@@ -157,6 +161,14 @@ def results(noted: dict[str, Any], rows: Iterable[Row]) -> Results:
     kept.sort(key=lambda row: (place[json.dumps(row.settings)], row.seed, row.finished))
     cells = [row for row in kept if row.kind == CELL and row.seed < noted["plan"]["seeds"]]
     return Results(**noted, cells=cells, trials=[row for row in kept if row.kind == TRIAL])
+
+
+def _check_ours(base: sqlite3.Connection) -> None:
+    """Refuse a file of another format, with the error of a file that is no database at all."""
+    (tables,) = base.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    (version,) = base.execute("PRAGMA user_version").fetchone()
+    if tables and version != FORMAT:
+        raise sqlite3.DatabaseError(f"its format is {version}, expected {FORMAT}")
 
 
 def _in_use(path: Path) -> UsageError:

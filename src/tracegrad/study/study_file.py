@@ -182,12 +182,17 @@ def _groups(
 
 
 def _check_cells(study: Study) -> None:
-    """Resolve every group, and what tuning may set, once."""
+    """Resolve every group, and what tuning may set, once; no two may come to the same cell."""
     tuned = {} if study.tuning is None else study.tuning.parameters
+    found: dict[str, str] = {}
     for group in study.groups:
         if "task" not in group:
             raise UsageError(f"{study.name}: the base or every grid must name a task.")
-        study.cell(group, 0, {})
+        if both := [name for name in tuned if name in group]:
+            raise UsageError(f"{study.name}: tuning and a grid both set {both[0]}. Leave one out.")
+        other = found.setdefault(study.cell(group, 0, {}).digest, label(group))
+        if other != label(group):
+            raise UsageError(f"{study.name}: {other} and {label(group)} are the same cell.")
         for name, kind in tuned.items():
             for value in kind.among or (kind.low, kind.high):
                 study.cell(group, 0, {name: value})
