@@ -1,4 +1,4 @@
-"""Workers that stand in for training, to be spawned: quick, with a result that can be recomputed."""
+"""Workers that stand in for training: quick, with a result that can be recomputed."""
 
 import time
 from multiprocessing.connection import Connection

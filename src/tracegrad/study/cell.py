@@ -20,6 +20,7 @@ from tracegrad.study.held_out import held_out
 from tracegrad.study.options import keywords
 
 SHORT = {"neuron": "network.neuron", "rule": "learning.rule", "signal": "learning.signal"}
+SHORT_OF = {long: short for short, long in SHORT.items()}
 TASK, RULE = "task_options", "rule_options"
 
 
@@ -102,6 +103,3 @@ def flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
         inside = flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
         found |= {SHORT_OF.get(name, name): part for name, part in inside.items()}
     return found
-
-
-SHORT_OF = {long: short for short, long in SHORT.items()}

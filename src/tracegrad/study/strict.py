@@ -42,9 +42,9 @@ class Section:
         return value
 
     def count(self, key: str, default: Any = REQUIRED) -> Any:
-        """A whole number of at least 1, or the default."""
+        """A whole number of at least 1, or the default, which may be None."""
         value = self.take(key, int, default)
-        if key and value is not default and value < 1:
+        if value is not None and value < 1:
             raise self.wrong(key, "at least 1", value)
         return value
 
