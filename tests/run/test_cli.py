@@ -35,7 +35,8 @@ def complaint(capsys: pytest.CaptureFixture) -> str:
 MISTAKES = [
     (
         ["fly"],
-        "There is no command fly. There are train, demo, show, fidelity, explain, audit, bench, "
+        "There is no command fly. There are train, demo, show, study, fidelity, explain, audit, "
+        "bench, "
         "tasks, rules, neurons",
     ),
     (["train"], "train needs a task: tracegrad train TASK, with digits, spoken-digits"),
@@ -55,6 +56,12 @@ MISTAKES = [
     (["demo", "--epochs", "many"], "Error parsing --epochs: invalid literal for int"),
     (["show"], "show needs one folder"),
     (["show", "nowhere"], "nowhere is no run folder"),
+    (["study"], "study needs a file: tracegrad study FILE.toml, or one of depth, feedback"),
+    (["study", "none.toml"], "There is no study file none.toml. Give a TOML file or one of depth"),
+    (["study", "paper", "--workers", "many"], "workers"),
+    (["study", "report"], "study report needs a result file"),
+    (["study", "report", "none.sqlite"], "There is no result file none.sqlite. Run the study"),
+    (["study", "export", "none.sqlite"], "study export needs a result file and a JSON file"),
     (["explain"], "explain needs a rule: tracegrad explain RULE, with bptt, truncated_bptt"),
     (["explain", "hebb"], "There is no rule hebb. There are bptt, truncated_bptt"),
     (["explain", "eprop", "--neuron", "Brain"], "A neuron is named FILE.py:Class or is one of LIF"),

@@ -94,7 +94,7 @@ TASKS = {
     "yin_yang": Entry(yin_yang, "which part of the Yin-Yang symbol, four spike times", False),
     **{
         f"delayed_xor_{1000 * delay:g}": Entry(
-            partial(delayed_xor, DelayedXor(delay=delay)),
+            partial(delayed_xor, settings=DelayedXor(delay=delay)),
             f"did two cues {1000 * delay:g} ms apart differ",
             False,
         )

@@ -1,9 +1,11 @@
 """Build: from settings to a task, a network, a rule, a loss and a learner."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import fields
 from inspect import signature
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import optax
@@ -38,6 +40,7 @@ from tracegrad.run.learner import Learner
 from tracegrad.run.user_neuron import load_neuron
 
 DATA = "TRACEGRAD_DATA"  # environment variable: the folder of all data sets, one folder each
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Ends(NamedTuple):
@@ -48,14 +51,17 @@ class Ends(NamedTuple):
     dt: float
 
 
-def build_task(config: Config) -> Task:
+def build_task(config: Config, given: Mapping[str, Any] = NOTHING) -> Task:
     """Make the task; `DataError` if it needs a folder of data and has none.
 
     The folder is `data` of the settings, or else the set's own below the folder that the
-    environment variable TRACEGRAD_DATA names.
+    environment variable TRACEGRAD_DATA names. `given` are arguments of the task's maker beside
+    those of the configuration.
     """
     entry = TASKS[config.task]
-    return entry.make(_data_folder(config, entry)) if entry.needs_data else entry.make()
+    if not entry.needs_data:
+        return entry.make(**given)
+    return entry.make(_data_folder(config, entry), **given)
 
 
 def build_network(config: Config, ends: Ends) -> Network:
@@ -69,18 +75,18 @@ def build_network(config: Config, ends: Ends) -> Network:
         raise UsageError(str(error)) from error
 
 
-def build_rule(config: Config) -> Rule:
-    """The rule with its own signal or the one that is named."""
+def build_rule(config: Config, given: Mapping[str, Any] = NOTHING) -> Rule:
+    """The rule with its own signal or the one that is named, and `given` arguments of its maker."""
     learning = config.learning
     make: Any = RULES[learning.rule]
     if learning.signal is None:
-        return make()
+        return make(**given)
     if "signal" not in signature(make).parameters:
         raise UsageError(
             f"learning.signal must be left out for {learning.rule}, which has its own, got "
             f"{learning.signal}. Or choose block_diagonal or eprop."
         )
-    return make(signal=SIGNALS[learning.signal]())
+    return make(signal=SIGNALS[learning.signal](), **given)
 
 
 def build_loss(config: Config, task: Task) -> Loss:
@@ -103,10 +109,10 @@ def build_loss(config: Config, task: Task) -> Loss:
     return loss
 
 
-def build_learner(config: Config, task: Task) -> Learner:
-    """The learner; `UsageError` where the rule cannot serve the network."""
+def build_learner(config: Config, task: Task, given: Mapping[str, Any] = NOTHING) -> Learner:
+    """The learner; `UsageError` where the rule, made with `given`, cannot serve the network."""
     network = build_network(config, Ends(task.lines, task.outputs, task.dt))
-    rule, every = build_rule(config), config.learning.update_every
+    rule, every = build_rule(config, given), config.learning.update_every
     rate = _learning_rate(config, task)
     try:
         return Learner(network, rule, build_loss(config, task), optax.adam(rate), every)

@@ -1,4 +1,4 @@
-"""Command line: `tracegrad train|demo|show|fidelity|explain|audit|bench|tasks|...`."""
+"""Command line: `tracegrad train|demo|show|study|fidelity|explain|audit|bench|tasks|...`."""
 
 import sys
 import time
@@ -22,6 +22,7 @@ from tracegrad.run.pictures import Curves, draw_curves
 from tracegrad.run.session import Session
 from tracegrad.run.table import print_list, print_runs
 from tracegrad.run.tasks_command import tasks
+from tracegrad.study.command import study
 
 DEMO = ("block_diagonal", "eprop", "bptt")
 HELP = """Online learning rules for spiking neural networks.
@@ -29,6 +30,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad train TASK [options]   train a network on a task and leave a run folder
   tracegrad demo                   learn to read digits online, beside BPTT and e-prop
   tracegrad show RUN               print a run again
+  tracegrad study FILE             a grid of trainings, and its report
   tracegrad fidelity NEURON        how close rules come to the exact gradient
   tracegrad explain RULE           a rule in equations, derived from the neuron
   tracegrad audit RULE             what a rule costs, and whom a weight change needs
@@ -126,7 +128,7 @@ def usage(arguments: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
-    for made in (train, demo, show, fidelity, explain, audit, bench, tasks, rules, neurons)
+    for made in (train, demo, show, study, fidelity, explain, audit, bench, tasks, rules, neurons)
 }
 
 

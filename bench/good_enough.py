@@ -1,0 +1,79 @@
+"""Write docs/when_is_it_good_enough.md from the exported results of studies, and nothing else."""
+
+from pathlib import Path
+
+from tracegrad.study.export import load_export
+from tracegrad.study.report import by_task, table
+from tracegrad.study.statistics import METHOD
+from tracegrad.study.store import Results
+from tracegrad.study.study import label
+from tracegrad.study.summary import Summary, summaries
+
+FOLDER = Path(__file__).parent / "studies" / "results"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "when_is_it_good_enough.md"
+POINT = 0.01  # of accuracy: within it of BPTT counts as equal
+HEAD = f"""# When is it good enough?
+
+What studies found, each a file in `bench/studies` whose results lie beside it. This page is
+written by `python bench/good_enough.py` from those results; no number is typed. Differences to
+BPTT are per seed: {METHOD}. One seed has no interval, and says little.
+
+A verdict is given from two seeds on: *as good* if the whole interval is within one point of BPTT or
+above it, *worse* if it is wholly more than one point below, else *open*: more seeds are needed.
+"""
+
+
+def verdict(summary: Summary) -> str:
+    """What the paired difference of an accuracy allows to say."""
+    gap = summary.paired
+    assert gap is not None
+    if gap.low is None or gap.high is None:
+        return "one seed"
+    if gap.low >= -POINT:
+        return "as good"
+    return "worse" if gap.high < -POINT else "open"
+
+
+def sentence(summary: Summary) -> str:
+    """A line for a rule that has a pair with BPTT."""
+    gap, names = summary.paired, ("rule", "signal")
+    assert gap is not None and summary.accuracy is not None
+    who = label({n: summary.settings[n] for n in names if n in summary.settings})
+    told = f"{100 * gap.mean:+.1f} points"
+    if gap.low is not None and gap.high is not None:
+        told += f" [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+    return f"- {who}: **{verdict(summary)}** ({told}, {gap.n} seeds)."
+
+
+def part(results: Results) -> list[str]:
+    """One study: question, table of each task, verdicts, and where the numbers come from."""
+    found = summaries(results)
+    texts = [f"## {results.name}", results.question]
+    for task, some in by_task(found).items():
+        pairs = [s for s in some if s.paired is not None and s.accuracy is not None]
+        texts += [f"**{task}**", table(some)]
+        texts += ["\n".join(sentence(summary) for summary in pairs)] if pairs else []
+    rows = results.cells
+    wanted = len(results.plan["groups"]) * results.plan["seeds"]
+    commits = sorted({row.outcome.environment["commit"] for row in rows})
+    versions = sorted({f"JAX {row.outcome.environment['versions']['jax']}" for row in rows})
+    loads = [row.outcome.environment["load"] for row in rows]
+    texts.append(
+        f"{len(rows)} of {wanted} cells were run, none was tuned, on "
+        f"{rows[0].outcome.environment['cores']} cores under a load of {min(loads):.0f} to "
+        f"{max(loads):.0f}: times are inflated. {', '.join(versions)}, commit "
+        f"{', '.join(commits)}."
+    )
+    return texts
+
+
+def page() -> str:
+    """The whole page."""
+    texts = [HEAD.strip()]
+    for path in sorted(FOLDER.glob("*.json")):
+        texts += part(load_export(path))
+    return "\n\n".join(texts) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

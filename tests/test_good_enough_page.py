@@ -1,0 +1,67 @@
+"""docs/when_is_it_good_enough.md is what the exported results make it."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tracegrad.study.export import load_export
+from tracegrad.study.statistics import Paired
+from tracegrad.study.study_file import load_study
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def made(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "bench"), *sys.path])
+    import good_enough
+
+    return good_enough
+
+
+def test_the_page_is_that_of_the_results(made):
+    assert made.PAGE.read_text() == made.page(), "run: python bench/good_enough.py"
+    assert "when_is_it_good_enough.md" in (ROOT / "mkdocs.yml").read_text()
+
+
+def test_means_of_the_page_are_those_of_the_cells(made):
+    text = made.PAGE.read_text()
+    files = sorted(made.FOLDER.glob("*.json"))
+    assert files
+    for path in files:
+        found = load_export(path)
+        for group in found.plan["groups"]:
+            rows = [r for r in found.cells if r.settings == group and r.outcome.status == "done"]
+            if rows and (right := [r.outcome.metrics["accuracy"] for r in rows])[0] is not None:
+                assert f"| {100 * np.mean(right):.1f}" in text, (path.name, group)
+
+
+def test_results_are_of_the_study_beside_them_and_of_a_clean_commit(made):
+    for path in made.FOLDER.glob("*.json"):
+        found = load_export(path)
+        study = load_study(str(path.parents[1] / f"{path.stem}.toml"), found.size)
+        wanted = {study.cell(g, n, {}).digest for g in study.groups for n in range(study.seeds)}
+        assert {row.digest for row in found.cells} <= wanted, path.name
+        for row in found.cells:
+            assert re.fullmatch("[0-9a-f]{40}", row.outcome.environment["commit"])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-0.009, 0.02, "as good"),
+        (0.02, 0.03, "as good"),
+        (-0.05, -0.02, "worse"),
+        (-0.05, 0.0, "open"),
+        (-0.011, 0.0, "open"),
+        (None, None, "one seed"),
+    ],
+)
+def test_a_verdict_needs_the_whole_interval(made, low, high, expected):
+    found = made.summaries(load_export(next(made.FOLDER.glob("*.json"))))
+    paired = next(s for s in found if s.paired is not None)
+    changed = type(paired)(**{**vars(paired), "paired": Paired(0.0, low, high, 3)})
+    assert made.verdict(changed) == expected
