@@ -1,0 +1,1 @@
+"""Substrates: the numbers, limits and flaws of hardware, and learning under them."""
