@@ -93,7 +93,7 @@ def test_stochastic_rounding_is_unbiased(format):
         exact = float(value) / format.lsb - 3
         sigma = math.sqrt(exact * (1 - exact) / draws)
         assert abs(whole.mean() - 3 - exact) < 4 * sigma
-        assert int(state.count) == 1
+        assert int(state.used) == 1
 
 
 def test_draws_are_independent_across_elements_and_steps_unless_shared():

@@ -49,7 +49,7 @@ class Counter(NamedTuple):
     """A counter-based generator: a key, and how often it was used."""
 
     key: Key[Array, ""]
-    count: Int[Array, ""]
+    used: Int[Array, ""]
 
 
 def by_chance(x: Float[Array, "*shape"], drawn: UInt32[Array, "*drawn"], bits: int) -> Array:
@@ -79,9 +79,9 @@ class Stochastic(AbstractRounding):
 
     def __call__(self, x: Array, state: Counter) -> tuple[Array, Counter]:
         """See the class."""
-        now = jax.random.fold_in(state.key, state.count)
+        now = jax.random.fold_in(state.key, state.used)
         drawn = jax.random.bits(now, () if self.shared else x.shape, jnp.uint32) >> 8
-        return by_chance(x, drawn, 24), state._replace(count=state.count + 1)
+        return by_chance(x, drawn, 24), state._replace(used=state.used + 1)
 
 
 class Lfsr(AbstractRounding):

@@ -2,9 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from tracegrad.substrate.fixed import Fixed
+
+CANDIDATES = 1.0 - 2.0 ** -np.arange(16.0)  # decays that are a shift and a subtraction
 
 
 def add(a: Int[Array, "*n"], b: Int[Array, "*n"], format: Fixed) -> Int[Array, "*n"]:
@@ -24,7 +27,6 @@ def shift_decay(x: Int[Array, "*n"], shift: Int[Array, "*n"], least: int = 0) ->
 
 def shift_of(decay: Float[Array, "*n"]) -> Int[Array, "*n"]:
     r"""The shift $d$, 0 to 15, whose $1-2^{-d}$ is nearest to a decay in $[0, 1)$."""
-    shifts = jnp.arange(16)
-    candidates = 1.0 - 2.0 ** -shifts.astype(decay.dtype)
-    distance = jnp.abs(decay[..., None] - candidates.reshape(*[1] * decay.ndim, -1))
+    candidates = jnp.asarray(CANDIDATES, decay.dtype).reshape(*[1] * decay.ndim, -1)
+    distance = jnp.abs(decay[..., None] - candidates)
     return jnp.argmin(distance, axis=-1).astype(jnp.int32)
