@@ -33,6 +33,7 @@ from tracegrad.run.config import (
 )
 from tracegrad.run.learner import Learner
 from tracegrad.run.user_neuron import load_neuron
+from tracegrad.substrate.from_preset import substrate
 
 
 class Ends(NamedTuple):
@@ -106,7 +107,8 @@ def build_learner(config: Config, task: Task) -> Learner:
     rule, every = build_rule(config), config.learning.update_every
     rate = _learning_rate(config, task)
     try:
-        return Learner(network, rule, build_loss(config, task), optax.adam(rate), every)
+        learner = Learner(network, rule, build_loss(config, task), optax.adam(rate), every)
+        return learner if config.substrate is None else learner.on(substrate(config.substrate))
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
 

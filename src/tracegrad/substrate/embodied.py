@@ -177,7 +177,7 @@ def _output(one: Either, c: Scalars, s: Scalars) -> Array:
         z = one.neuron.output(_nominal(c), s)
     else:
         z = _believed(one.neuron.output, one.true.output)(_nominal(c), _true(c), (s,))
-    return z if one.alive is None else z * c[ALIVE]
+    return z * c[ALIVE] if ALIVE in c else z  # a stage keeps no arrays but coefficients
 
 
 def straight(function: Any, x: Array) -> Array:

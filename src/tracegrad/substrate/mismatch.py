@@ -89,8 +89,8 @@ class Mismatch(eqx.Module):
                 spread, dead = jax.random.split(jax.random.fold_in(key, 200 + index))
                 made = jnp.exp(self.weights * jax.random.normal(spread, leaf.shape, dtype=float))
                 rows = gain if name.endswith("bias") else gain[:, None]
-                kept = jax.random.uniform(dead, leaf.shape) >= self.dead_synapses
-                factors[name] = (jnp.exp(rows) * made * kept).astype(leaf.dtype)
+                kept = jax.random.uniform(dead, leaf.shape, dtype=float) >= self.dead_synapses
+                factors[name] = jnp.where(kept, jnp.exp(rows) * made, 0.0).astype(leaf.dtype)
         started = jnp.zeros((), jnp.int32)
         return Device(logs, factors, tuple(alive), jax.random.fold_in(draws, 1000), started)
 
@@ -147,11 +147,11 @@ class Mismatch(eqx.Module):
         """
         lost, moved = jax.random.split(key)
         if self.lost_spikes:
-            xs = xs * (jax.random.uniform(lost, xs.shape) >= self.lost_spikes)
+            xs = jnp.where(jax.random.uniform(lost, xs.shape) < self.lost_spikes, 0.0, xs)
         if not self.jitter:
             return xs
         by = jnp.round(self.jitter * jax.random.normal(moved, xs.shape)).astype(jnp.int32)
-        steps = jnp.arange(xs.shape[0])[:, None, None] + by
+        steps = jnp.arange(xs.shape[0], dtype=jnp.int32)[:, None, None] + by
         batch, line = jnp.arange(xs.shape[1])[None, :, None], jnp.arange(xs.shape[2])[None, None]
         steps = jnp.where(steps < 0, xs.shape[0], steps)  # beyond the end, and so dropped
         return jnp.zeros_like(xs).at[steps, batch, line].add(xs, mode="drop")

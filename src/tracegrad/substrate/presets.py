@@ -63,8 +63,8 @@ class Engine:
     """The part that learns: what a weight change may read there; None is unknown.
 
     `sees` names quantities among `pre_trace`, `post_trace`, `neuron_state`, `signal` (a third
-    factor of every neuron), `synapse_trace` (a number of its own at every synapse) and `anything`
-    (software).
+    factor of every neuron), `synapse_trace` (a number of its own at every synapse),
+    `other_weights` (those of other synapses, for symmetric feedback) and `anything` (software).
     """
 
     source: str
