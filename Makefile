@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test properties oracle-nest bench-peers lint types docs ci clean
+.PHONY: help setup demo test properties oracle-nest oracle-xylo bench-peers lint types docs ci clean
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
@@ -31,6 +31,9 @@ properties: .venv/.installed-dev ## the rules' claims for some two hundred rando
 oracle-nest: .venv/.installed-dev .venv-nest/.installed ## e-prop side by side with NEST's, on new seeds
 	@$(PY) -m pytest -n $(WORKERS) tests/oracles/test_nest_eprop.py $(ARGS)
 
+oracle-xylo: .venv/.installed-dev .venv-xylo/.installed ## the integer step beside SynSense's simulator, bit for bit
+	@$(PY) -m pytest -n $(WORKERS) tests/oracles/test_xylo_simulator.py $(ARGS)
+
 bench-peers: .venv/.installed-dev ## time other libraries beside tracegrad, each in an environment of its own
 	@$(PY) bench/peers/install.py
 	@$(PY) bench/peers/compare.py $(ARGS)
@@ -51,7 +54,7 @@ ci: ## everything that must pass
 	@bash .ci/run
 
 clean: ## remove the environment, caches and built files (runs/ stays)
-	rm -rf .venv .venv-nest .venv-peers .cache .pytest_cache .ruff_cache .hypothesis dist site
+	rm -rf .venv .venv-nest .venv-xylo .venv-peers .cache .pytest_cache .ruff_cache .hypothesis dist site
 
 .venv/.installed .venv/.installed-dev .venv/.installed-docs: pyproject.toml | .venv/bin/pip
 	@extra=$(subst .venv/.installed,,$@); package=".$${extra:+[$${extra#-}]}"; \
@@ -60,13 +63,14 @@ clean: ## remove the environment, caches and built files (runs/ stays)
 	@printf '%s\n' "$(CURDIR)" > .venv/.folder
 	@touch $@
 
-# NEST brings versions of its own, so it lies apart; it is asked for by a command, never imported.
-.venv-nest/.installed: pyproject.toml | .venv/bin/pip
-	@$(PY) -m venv --clear .venv-nest
+# An oracle brings versions of its own, so each lies apart; it is asked for by a command, never
+# imported. xylosim is compiled when it is installed.
+.venv-nest/.installed .venv-xylo/.installed: pyproject.toml | .venv/bin/pip
+	@$(PY) -m venv --clear $(@D)
 	@package=$$($(PY) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-	  print(*project["optional-dependencies"]["oracle-nest"])') && \
-	echo "installing $$package into .venv-nest (once; needs the network)" >&2 && \
-	.venv-nest/bin/python -m pip --disable-pip-version-check install --quiet $$package
+	  print(*project["optional-dependencies"]["$(@D:.venv-%=oracle-%)"])') && \
+	echo "installing $$package into $(@D) (once; needs the network)" >&2 && \
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet $$package
 	@touch $@
 
 # The first interpreter that is new enough and can make an environment; PYTHON=... names another.

@@ -14,7 +14,7 @@ LAYERS = {
     "native": {"errors"},
     "learn": {"errors", "_types", "model", "native"},
     "inspect": {"errors", "_types", "model", "learn"},
-    "substrate": {"errors", "_types", "model"},
+    "substrate": {"errors", "_types", "model", "learn"},
     "run": {"errors", "_types", "data", "model", "learn", "inspect", "substrate"},
     "bench": {"errors", "_types", "model", "learn", "run"},
     "run.bench_command": {"bench"},  # the one module that may besides what its layer may

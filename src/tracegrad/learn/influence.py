@@ -46,10 +46,11 @@ class AbstractInfluence(eqx.Module):
     """Which paths from a weight to the states are kept, and how they are carried.
 
     `unbiased` says of a random influence that its mean over the draws is the exact one, for every
-    parameter.
+    parameter. `stepwise` is the reason for which a rule with it goes step by step.
     """
 
     unbiased: ClassVar[bool] = False
+    stepwise: ClassVar[str] = "the influence is not one block per neuron"
 
     def every_step(self) -> "AbstractInfluence":
         """The same with no step left out at random: whom to ask what it can ever reach or need."""

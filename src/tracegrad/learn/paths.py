@@ -1,5 +1,6 @@
 """Gradient paths: every parameter has one, is frozen, or the learner is refused."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import equinox as eqx
@@ -29,9 +30,11 @@ class _Graded(eqx.Module):
         return x / (1.0 + jnp.abs(x))
 
 
-def pull_back(network: Network, gradient: Circuit) -> Network:
-    """Gradient of the parameters from that of the circuit they make, by the chain rule."""
-    circuit, back = jax.vjp(Network.discretise, network)
+def pull_back(
+    network: Network, gradient: Circuit, make: Callable[[Network], Circuit] = Network.discretise
+) -> Network:
+    """Gradient of the parameters from that of the circuit that `make` makes, by the chain rule."""
+    circuit, back = jax.vjp(make, network)
     # A rule may have detached resets, which is part of the structure and no array.
     same = jax.tree.unflatten(jax.tree.structure(circuit), jax.tree.leaves(gradient))
     return back(same)[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 from tracegrad.errors import UsageError
 from tracegrad.inspect import audit as audit_rule
 from tracegrad.model import Dense, Layer, Network, Readout
+from tracegrad.run.hosting import hosted
 from tracegrad.run.named_rule import rule_and_options
 from tracegrad.run.user_neuron import load_neuron
 
@@ -25,6 +26,8 @@ class AuditOptions:
     """Readout units."""
     recurrent: bool = True
     """Connect every hidden layer to itself, one step later."""
+    substrate: str | None = None
+    """Say whether this platform can host it: see tracegrad substrates, or FILE.toml."""
     out: Path | None = None
     """Write the numbers to this JSON file."""
 
@@ -32,13 +35,23 @@ class AuditOptions:
 def audit(arguments: list[str]) -> None:
     """Print what a rule costs, and whom a weight change needs."""
     rule, options = rule_and_options("audit", AuditOptions(), arguments)
+    network = _network(options)
     try:
-        found = audit_rule(_network(options), rule)
+        found = audit_rule(network, rule)
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
     print(found)
+    numbers = found.to_dict()
+    if options.substrate is not None:
+        fit = hosted(network, found, options.substrate)
+        print("\n".join(fit.lines()))
+        numbers["substrate"] = {
+            "name": fit.platform,
+            "fits": fit.fits,
+            "checks": [check._asdict() for check in fit.checks],
+        }
     if options.out is not None:
-        options.out.write_text(json.dumps(found.to_dict(), indent=1) + "\n")
+        options.out.write_text(json.dumps(numbers, indent=1) + "\n")
         print(f"Numbers: {options.out}")
 
 

@@ -38,6 +38,7 @@ from tracegrad.run.config import (
 )
 from tracegrad.run.learner import Learner
 from tracegrad.run.user_neuron import load_neuron
+from tracegrad.substrate.from_preset import substrate
 
 DATA = "TRACEGRAD_DATA"  # environment variable: the folder of all data sets, one folder each
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -115,7 +116,8 @@ def build_learner(config: Config, task: Task, given: Mapping[str, Any] = NOTHING
     rule, every = build_rule(config, given), config.learning.update_every
     rate = _learning_rate(config, task)
     try:
-        return Learner(network, rule, build_loss(config, task), optax.adam(rate), every)
+        learner = Learner(network, rule, build_loss(config, task), optax.adam(rate), every)
+        return learner if config.substrate is None else learner.on(substrate(config.substrate))
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
 

@@ -17,6 +17,7 @@ from tracegrad.run.defaults import defaults
 from tracegrad.run.explain_command import explain
 from tracegrad.run.fidelity_command import fidelity
 from tracegrad.run.folder import CONFIG, RunFolder, make_folder, new_path, open_run
+from tracegrad.run.hosting import platforms
 from tracegrad.run.options import DemoOptions, parse, parse_train
 from tracegrad.run.pictures import Curves, draw_curves
 from tracegrad.run.session import Session
@@ -35,7 +36,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad explain RULE           a rule in equations, derived from the neuron
   tracegrad audit RULE             what a rule costs, and whom a weight change needs
   tracegrad bench [WORK ...]       a training step beside references written by hand
-  tracegrad tasks|rules|neurons    list what there is
+  tracegrad tasks|rules|neurons|substrates  list what there is
   tracegrad tasks show NAME        draw one sequence of a task
 
   NEURON is one of the list or yours: FILE.py:MyNeuron, with --neuron where there is no NEURON.
@@ -121,6 +122,12 @@ def neurons(arguments: list[str]) -> None:
     print_list(entries)
 
 
+def substrates(arguments: list[str]) -> None:
+    """List the platforms."""
+    _refuse(arguments, "substrates")
+    print_list((name, f"{preset.name}: {preset.summary}") for name, preset in platforms())
+
+
 def usage(arguments: list[str]) -> None:
     """Print what commands there are."""
     print(HELP, end="")
@@ -128,7 +135,10 @@ def usage(arguments: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
-    for made in (train, demo, show, study, fidelity, explain, audit, bench, tasks, rules, neurons)
+    for made in (
+        *(train, demo, show, study, fidelity, explain, audit, bench),
+        *(tasks, rules, neurons, substrates),
+    )
 }
 
 

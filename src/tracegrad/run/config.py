@@ -11,6 +11,7 @@ from tracegrad.errors import UsageError
 from tracegrad.learn import losses, rules, signals
 from tracegrad.model import LI, DoubleExponential, Integrator, Memoryless, surrogate
 from tracegrad.run.user_neuron import source_of
+from tracegrad.substrate.presets import load
 
 SURROGATES = {
     made.__name__: made
@@ -171,6 +172,8 @@ class Config:
     """Folder of the data, for tasks that need one."""
     seed: int = 0
     """Seed of the weights, of the feedback and of the order of the data."""
+    substrate: str | None = None
+    """Learn in the numbers of this platform: see `tracegrad substrates`, or FILE.toml."""
     network: NetworkConfig = NetworkConfig()
     learning: LearningConfig = LearningConfig()
 
@@ -178,5 +181,7 @@ class Config:
         """Refuse an unknown task and a missing or superfluous data folder."""
         _one_of("task", self.task, TASKS)
         _at_least("seed", self.seed, 0)
+        if self.substrate is not None:
+            load(self.substrate)
         if self.data is not None and not TASKS[self.task].needs_data:
             raise UsageError(f"{self.task} reads no data folder, got {self.data}. Leave data out.")

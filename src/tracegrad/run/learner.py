@@ -15,10 +15,11 @@ from tracegrad.learn.loss import Loss, mean_squared_error
 from tracegrad.learn.paths import neurons_learn, pull_back, require_paths
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream
 from tracegrad.learn.plans.planner import Choice, Work, choose
-from tracegrad.learn.plans.step import Step
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
-from tracegrad.model.network import Network
+from tracegrad.model.network import Circuit, Network
+from tracegrad.run.given_plan import check_common, check_plan
+from tracegrad.substrate.substrate import IDEAL, Placed, Substrate, move
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ Gradient = tuple[Network, Feedback]  # feedback is empty unless the signal adapt
 class LearnerState(NamedTuple):
     """All that a learner carries; `gradient` of `waiting` steps awaits the next update.
 
-    `key` is for the next stream of a random rule.
+    `key` is for the next stream of a random rule, `placed` what the substrate remembers.
     """
 
     network: Network
@@ -39,6 +40,7 @@ class LearnerState(NamedTuple):
     gradient: Gradient | None
     waiting: Int[Array, ""]
     key: PRNGKeyArray
+    placed: Placed = Placed()
 
 
 class Info(NamedTuple):
@@ -78,8 +80,8 @@ class Learner:
         if update_every is not None and update_every < 1:
             raise ValueError(f"update_every must be at least 1, or None, got {update_every}.")
         if plan is not None:
-            _check_plan(plan, rule, loss, update_every)
-            _check_common(plan, network)
+            check_plan(plan, rule, loss, update_every)
+            check_common(plan, network)
         rule.check_schedule(update_every, loss)
         rule.check(network)
         rule.check_loss(loss)
@@ -87,13 +89,13 @@ class Learner:
         self.network, self.rule, self.loss = network, rule, loss
         self.optimiser = optimiser if rule.around is None else rule.around(optimiser)
         self.update_every = update_every
+        self.substrate = IDEAL
         self._given = plan
         self._density: float | None = None
         require_paths(
             network, choose(rule, mean_squared_error(), Work(update_every, carry=True)).plan
         )
-        # A stream has one memory, and that of Chunk is not factored: only where all goes by steps.
-        self._common = alike(network, rule.influence) if update_every == 1 else ()
+        self._common = self._in_common()
         self._compile()
 
     def _compile(self) -> None:
@@ -102,6 +104,12 @@ class Learner:
         self.run = jax.jit(self._run, donate_argnums=0)
         self.sequence = jax.jit(self._sequence, donate_argnums=0)
         self.gradient = jax.jit(self._gradient)
+
+    def _in_common(self) -> tuple[frozenset[str], ...]:
+        """Traces held once: as a stream has one memory, only where all goes by steps."""
+        if self.update_every != 1 or not self.substrate.plain:
+            return ()
+        return alike(self.network, self.rule.influence)
 
     def for_input(self, xs: Float[ArrayLike, "*shape"]) -> "Learner":
         """The same learner, planned for input as sparse as `xs`: see `plan`.
@@ -116,6 +124,26 @@ class Learner:
         other._density = float(np.mean(given != 0))
         other._compile()
         return other
+
+    def on(self, substrate: Substrate) -> "Learner":
+        """The same learner on a substrate, in whose numbers network and rule compute.
+
+        Refuses a rule or a plan that the substrate's formats do not allow.
+        """
+        other = copy(self)
+        other.substrate, other.rule = substrate, substrate.rule(self.rule)
+        if self._given is not None:
+            other._given = move(self._given, other.rule, substrate)
+        other._common = other._in_common()
+        other._compile()
+        return other
+
+    def deployed(self, state: LearnerState) -> Network:
+        """The network that computes: what is stored, as the substrate reads it."""
+        return self.substrate.read(state.network, state.placed)
+
+    def _circuit(self, state: LearnerState) -> Circuit:
+        return self.deployed(state).discretise()
 
     @property
     def plan(self) -> Choice:
@@ -132,7 +160,10 @@ class Learner:
         work = Work(steps, carry, self._density, neurons_learn(self.network), self._common)
         if self._density is None or carry:
             return choose(self.rule, self.loss, work)
-        circuit = self.network.init(jax.random.key(0)).discretise()
+        network, _, placed = self.substrate.place(
+            self.network.init(jax.random.key(0)), (), jax.random.key(0)
+        )
+        circuit = self.substrate.read(network, placed).discretise()
         return choose(self.rule, self.loss, work, circuit)
 
     def _plan(self, steps: int | None, carry: bool = True) -> AbstractPlan:
@@ -149,25 +180,29 @@ class Learner:
         now, later = jax.random.split(jax.random.fold_in(key, 1))
         network = self.network.init(weights)
         feedback = self.rule.signal.init(network, feedback_key)
+        device = jax.random.fold_in(key, 2)
+        network, feedback, placed = self.substrate.place(network, feedback, device)
         state = LearnerState(
             network,
             feedback,
             self.optimiser.init(self._learned(network, feedback)),
-            self._rest(network, batch, now) if stream and self._carries else None,
+            None,
             jax.tree.map(jnp.zeros_like, (network, feedback if self.rule.signal.adapts else ())),
             jnp.zeros((), jnp.int32),
             later,
+            placed,
         )
-        return _apart(state)
+        rest = self._rest(state, batch, now) if stream and self._carries else None
+        return _apart(state._replace(stream=rest))
 
     def reset(self, state: LearnerState) -> LearnerState:
         """The same weights with states and traces at rest; gradient not yet used is kept."""
         batch = _stream(state).state[0].z.shape[0]
         now, later = jax.random.split(state.key)
-        return state._replace(stream=_apart(self._rest(state.network, batch, now)), key=later)
+        return state._replace(stream=_apart(self._rest(state, batch, now)), key=later)
 
-    def _rest(self, network: Network, batch: int, key: PRNGKeyArray) -> Stream:
-        return self._plan(self.update_every).rest(network.discretise(), batch, key)
+    def _rest(self, state: LearnerState, batch: int, key: PRNGKeyArray) -> Stream:
+        return self._plan(self.update_every).rest(self._circuit(state), batch, key)
 
     def _step(
         self,
@@ -217,7 +252,7 @@ class Learner:
         data = _data(xs, ys, weight, valid)
         plan = self.plan.plan
         now, later = jax.random.split(state.key)
-        rest = plan.rest(state.network.discretise(), xs.shape[1], now)
+        rest = plan.rest(self._circuit(state), xs.shape[1], now)
         ended, info = self._windows(state._replace(stream=rest), data, plan)
         return ended._replace(stream=state.stream, key=later), info
 
@@ -281,17 +316,17 @@ class Learner:
         self, state: LearnerState, plan: AbstractPlan, data: Data
     ) -> tuple[LearnerState, Gradient, Outcome]:
         """The state after a block, and the gradient of the block."""
-        circuit = state.network.discretise()
+        circuit = self._circuit(state)
         outcome = plan.block(circuit, state.feedback, _stream(state), data)
         gradient, feedback, signal = self.rule.signal.learn(
             circuit, state.feedback, outcome.gradient, outcome.stream.signal
         )
         stream = outcome.stream._replace(signal=signal)
-        return (
-            state._replace(stream=stream),
-            (pull_back(state.network, gradient), feedback),
-            outcome,
+        pulled = pull_back(
+            state.network, gradient, lambda n: self._circuit(state._replace(network=n))
         )
+        placed = self.substrate.age(state.placed, data.xs.shape[0], state.network.dt)
+        return state._replace(stream=stream, placed=placed), (pulled, feedback), outcome
 
     def _update(self, state: LearnerState) -> LearnerState:
         """Let the optimiser use the gradient that waits, and clear it."""
@@ -306,41 +341,18 @@ class Learner:
         changes, optimiser = self.optimiser.update(
             self._learned(*gradient), state.optimiser, before
         )
-        after: Any = optax.apply_updates(before, changes)
-        learned, feedback = after
+        (learned, feedback), placed = self.substrate.write(before, changes, state.placed)
         fixed = eqx.filter(state.network, state.network.learning(), inverse=True)
         return state._replace(
             network=eqx.combine(learned, fixed),
             feedback=feedback or state.feedback,
             optimiser=optimiser,
+            placed=placed,
         )
 
     def _learned(self, network: Network, feedback: Feedback) -> Any:
         """What the optimiser sees: parameters that learn, and feedback if the signal adapts it."""
         return eqx.filter(network, network.learning()), feedback if self.rule.signal.adapts else ()
-
-
-def _check_plan(plan: AbstractPlan, rule: Rule, loss: Loss, update_every: int | None) -> None:
-    if plan.rule is not rule or plan.loss is not loss:
-        raise ValueError("The plan must be made with the rule and the loss of the learner.")
-    if update_every is not None and not plan.carries:
-        raise ValueError(
-            f"{type(plan).__name__} carries nothing from block to block, and with update_every="
-            f"{update_every} blocks follow on each other. Leave update_every or the plan out."
-        )
-
-
-def _check_common(plan: AbstractPlan, network: Network) -> None:
-    """Traces may be held once only where all neurons have them in common."""
-    if not isinstance(plan, Step) or not plan.common:
-        return
-    found = alike(network, plan.rule.influence)
-    if len(plan.common) != len(found) or not all(map(frozenset.issubset, plan.common, found)):
-        raise ValueError(
-            f"Step(common=...) may name of each stage what all its neurons have in common, "
-            f"{[sorted(states) for states in found]}, got "
-            f"{[sorted(states) for states in plan.common]}. Leave it out, or the plan."
-        )
 
 
 def _stream(state: LearnerState) -> Stream:

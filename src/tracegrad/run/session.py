@@ -61,7 +61,8 @@ class Session(NamedTuple):
         pictures = []
         if self.pictures:
             example = next(task.test.batches(1, None))
-            seen = record(result.learned, result.rule, result.loss, example)
+            deployed = result.learned._replace(network=learner.deployed(result.learned))
+            seen = record(deployed, result.rule, result.loss, example)
             curves = Curves({config.learning.rule: result.epochs}, task.floors)
             pictures = draw_run(seen, curves, folder.path)
         return Finished(folder, folder.finish(config, result), result.epochs, pictures)

@@ -172,7 +172,7 @@ class _Training:
         self.order = np.random.default_rng(config.seed)
         self.batches = -(-task.train.size // self.size)
         example = self.prepared(next(task.train.batches(self.size, None)))
-        learner = learner.for_input(example.xs)
+        learner = self.learner = learner.for_input(example.xs)
         self.state = learner.init(jax.random.key(config.seed), self.size, stream=False)
         self.evaluate = Evaluator(learner.loss, task.stepwise)
         self.steps = example.xs.shape[0]
@@ -201,7 +201,7 @@ class _Training:
                     tally.microseconds_per_step,
                 )
             )
-        score = self.evaluate(self.state.network, task.test.batches(self.size, None))
+        score = self.evaluate(self.learner.deployed(self.state), task.test.batches(self.size, None))
         loss = tally.loss / tally.sequences
         if task.curriculum is not None:
             self.task = task.curriculum.after(loss) or task

@@ -62,7 +62,7 @@ def choose(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None = None) -
     if isinstance(rule.influence, Rewarded):
         return Choice(Reward(rule, loss), "products of trace and signal wait for a reward")
     if not isinstance(rule.influence, Block):
-        return Choice(Step(rule, loss), "the influence is not one block per neuron")
+        return Choice(Step(rule, loss), rule.influence.stepwise)
     if rule.signal.remembers:
         return _stepwise(rule, loss, work, "the signal has a memory of its own")
     if work.steps == 1:

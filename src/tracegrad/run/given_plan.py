@@ -1,0 +1,32 @@
+"""Given plan: a plan that the user asked for, and whether it may serve."""
+
+from tracegrad.learn.alike import alike
+from tracegrad.learn.loss import Loss
+from tracegrad.learn.plans.plan import AbstractPlan
+from tracegrad.learn.plans.step import Step
+from tracegrad.learn.rule import Rule
+from tracegrad.model.network import Network
+
+
+def check_plan(plan: AbstractPlan, rule: Rule, loss: Loss, update_every: int | None) -> None:
+    """Refuse a plan that was made for another learner, or cannot keep its schedule."""
+    if plan.rule is not rule or plan.loss is not loss:
+        raise ValueError("The plan must be made with the rule and the loss of the learner.")
+    if update_every is not None and not plan.carries:
+        raise ValueError(
+            f"{type(plan).__name__} carries nothing from block to block, and with update_every="
+            f"{update_every} blocks follow on each other. Leave update_every or the plan out."
+        )
+
+
+def check_common(plan: AbstractPlan, network: Network) -> None:
+    """Traces may be held once only where all neurons have them in common."""
+    if not isinstance(plan, Step) or not plan.common:
+        return
+    found = alike(network, plan.rule.influence)
+    if len(plan.common) != len(found) or not all(map(frozenset.issubset, plan.common, found)):
+        raise ValueError(
+            f"Step(common=...) may name of each stage what all its neurons have in common, "
+            f"{[sorted(states) for states in found]}, got "
+            f"{[sorted(states) for states in plan.common]}. Leave it out, or the plan."
+        )

@@ -1,0 +1,161 @@
+"""Fit: can a platform host a rule on a network, and if not, why; what is unknown stays unknown."""
+
+from typing import NamedTuple
+
+from tracegrad.substrate.presets import Limit, Preset
+
+
+class Demand(NamedTuple):
+    """What a rule on a network needs, one sample. Counts are of the whole network.
+
+    `fan_in` is the most synapses of a neuron; `words` numbers carried, by kind; `reads` the
+    quantities that a weight change reads, in the words of `Engine.sees`; `not_local` the
+    parameters whose change needs other neurons than its two and a broadcast.
+    """
+
+    inputs: int
+    neurons: int
+    outputs: int
+    synapses: int
+    fan_in: int
+    words: dict[str, int]
+    reads: tuple[str, ...]
+    not_local: tuple[str, ...]
+
+
+class Check(NamedTuple):
+    """One comparison: what is needed, what is there, and whether it fits (None: unknown)."""
+
+    what: str
+    needed: str
+    there: str
+    fits: bool | None
+    source: str
+
+
+class Fit(NamedTuple):
+    """All comparisons of a demand with a platform."""
+
+    platform: str
+    checks: tuple[Check, ...]
+
+    @property
+    def fits(self) -> bool | None:
+        """False if anything does not fit, None if something is unknown, True if all fits."""
+        verdicts = [check.fits for check in self.checks]
+        if False in verdicts:
+            return False
+        return None if None in verdicts else True
+
+    def lines(self) -> list[str]:
+        """The verdict and every comparison, as text."""
+        words = {True: "fits", False: "does NOT fit", None: "unknown"}
+        head = {
+            True: f"{self.platform} can host it.",
+            False: f"{self.platform} cannot host it:",
+            None: f"{self.platform}: nothing that is known speaks against it; some is unknown.",
+        }
+        width = max(len(check.what) for check in self.checks)
+        rows = [
+            f"  {c.what:{width}}  needs {c.needed}, there {c.there}: {words[c.fits]}"
+            + (f" [{c.source}]" if c.source else "")
+            for c in self.checks
+        ]
+        return [head[self.fits], *rows]
+
+
+def fit(demand: Demand, preset: Preset) -> Fit:
+    """Compare a demand with a platform; O(1)."""
+    limits = preset.limits
+    counts = [
+        ("input lines", demand.inputs, limits.inputs),
+        ("neurons", demand.neurons, limits.neurons or _of_cores(preset)),
+        ("readout units", demand.outputs, limits.outputs),
+        ("synapses", demand.synapses, limits.synapses),
+        ("synapses of a neuron", demand.fan_in, limits.synapses_per_neuron),
+    ]
+    checks = [_count(*each) for each in counts]
+    checks.append(_memory(demand, preset))
+    checks.append(_learning(demand, preset))
+    if demand.not_local:
+        there = preset.engine is not None and _anything(preset)
+        checks.append(
+            Check(
+                "locality",
+                f"other neurons for {', '.join(demand.not_local)}",
+                "software" if there else "a synapse sees its two neurons and a broadcast",
+                True if there else False,
+                "",
+            )
+        )
+    return Fit(preset.name, tuple(checks))
+
+
+def _of_cores(preset: Preset) -> Limit | None:
+    """Neurons of all cores, if both numbers are known."""
+    cores, each = preset.limits.cores, preset.limits.neurons_per_core
+    if cores is None or each is None:
+        return None
+    return Limit(cores.value * each.value, f"{cores.source}, {each.source}")
+
+
+def _count(what: str, needed: int, limit: Limit | None) -> Check:
+    if limit is None:
+        return Check(what, f"{needed:,}", "unknown", None, "")
+    return Check(what, f"{needed:,}", f"{limit.value:,}", needed <= limit.value, limit.source)
+
+
+def bits_of(preset: Preset) -> dict[str, int | None]:
+    """Width of each kind of word, as far as it is known."""
+    numbers = preset.numbers
+    formats = {
+        "weights": numbers.weights,
+        "state": numbers.states,
+        "traces": numbers.traces,
+        "signal": numbers.signals,
+    }
+    return {kind: None if f is None else f.bits for kind, f in formats.items()}
+
+
+def _memory(demand: Demand, preset: Preset) -> Check:
+    """Bytes of all that is carried, each kind in its own width, against those of the chip."""
+    limits, widths = preset.limits, bits_of(preset)
+    total = limits.bytes
+    if total is None and limits.cores is not None and limits.bytes_per_core is not None:
+        cores, each = limits.cores, limits.bytes_per_core
+        total = Limit(cores.value * each.value, f"{cores.source}, {each.source}")
+    kinds = {kind: words for kind, words in demand.words.items() if words}
+    unknown = [kind for kind in kinds if widths[kind] is None]
+    if unknown:
+        there = "unknown" if total is None else f"{total.value:,} bytes"
+        words = sum(kinds.values())
+        return Check(
+            "memory", f"{words:,} words ({', '.join(unknown)} of unknown width)", there, None, ""
+        )
+    needed = sum(words * (widths[kind] or 0) for kind, words in kinds.items()) // 8
+    if total is None:
+        return Check("memory", f"{needed:,} bytes", "unknown", None, "")
+    return Check(
+        "memory", f"{needed:,} bytes", f"{total.value:,} bytes", needed <= total.value, total.source
+    )
+
+
+def _anything(preset: Preset) -> bool:
+    sees = None if preset.engine is None else preset.engine.sees
+    return sees is not None and "anything" in sees
+
+
+def _learning(demand: Demand, preset: Preset) -> Check:
+    """Whether there is a part that learns, and whether it sees what a weight change reads."""
+    needed, engine = ", ".join(demand.reads), preset.engine
+    if engine is None:
+        return Check("learning reads", needed, "unknown", None, "")
+    if not engine.learns:
+        return Check("learning reads", needed, "no learning on chip", False, engine.source)
+    if engine.sees is None:
+        return Check("learning reads", needed, "unknown", None, engine.source)
+    if _anything(preset):
+        return Check("learning reads", needed, "anything, in software", True, engine.source)
+    missing = [name for name in demand.reads if name not in engine.sees]
+    there = ", ".join(engine.sees) + (f"; lacks {', '.join(missing)}" if missing else "")
+    return Check("learning reads", needed, there, not missing, engine.source)
