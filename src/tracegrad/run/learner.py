@@ -13,9 +13,10 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num, PRNGKeyArray
 from tracegrad.learn.alike import alike
 from tracegrad.learn.loss import Loss, mean_squared_error
 from tracegrad.learn.paths import neurons_learn, pull_back, require_paths
+from tracegrad.learn.plans.chunked_sgd import ChunkedSGD, Inside, chunkable
+from tracegrad.learn.plans.given import check_chunked, check_common, check_given
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream
 from tracegrad.learn.plans.planner import Choice, Work, choose
-from tracegrad.learn.plans.step import Step
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Network
@@ -78,8 +79,8 @@ class Learner:
         if update_every is not None and update_every < 1:
             raise ValueError(f"update_every must be at least 1, or None, got {update_every}.")
         if plan is not None:
-            _check_plan(plan, rule, loss, update_every)
-            _check_common(plan, network)
+            check_given(plan, rule, loss, update_every)
+            check_common(plan, network)
         rule.check_schedule(update_every, loss)
         rule.check(network)
         rule.check_loss(loss)
@@ -94,6 +95,9 @@ class Learner:
         )
         # A stream has one memory, and that of Chunk is not factored: only where all goes by steps.
         self._common = alike(network, rule.influence) if update_every == 1 else ()
+        self._plain = update_every == 1 and chunkable(network, rule, loss, self.optimiser)
+        if plan is not None:
+            check_chunked(plan, self._plain)
         self._compile()
 
     def _compile(self) -> None:
@@ -129,7 +133,9 @@ class Learner:
     def _choice(self, steps: int | None, carry: bool) -> Choice:
         if self._given is not None:
             return Choice(self._given, "it was asked for")
-        work = Work(steps, carry, self._density, neurons_learn(self.network), self._common)
+        work = Work(
+            steps, carry, self._density, neurons_learn(self.network), self._common, self._plain
+        )
         if self._density is None or carry:
             return choose(self.rule, self.loss, work)
         circuit = self.network.init(jax.random.key(0)).discretise()
@@ -250,23 +256,59 @@ class Learner:
             state, outcome = self._accumulate(state, plan, data)
             return self._update(state), outcome._replace(gradient=None, stream=None)
 
-        def at_once(state: LearnerState, data: Data) -> tuple[LearnerState, Outcome]:
-            state, gradient, outcome = self._learn(state, plan, data)
-            state = self._descend(state, gradient)
-            return state, outcome._replace(gradient=None, stream=None)
-
         windows = jax.tree.map(lambda a: a.reshape(steps // every, every, *a.shape[1:]), data)
         if steps == every:
             state, outcome = window(state, data)
             return state, Info(outcome.loss, outcome.outputs, outcome.rates)
         if every == 1:  # none ever waits, and one of zeros would be read and written at every step
-            bare, outcome = jax.lax.scan(at_once, state._replace(gradient=None), windows)
+            bare, outcome = self._at_every_step(state._replace(gradient=None), windows, plan)
             state = bare._replace(gradient=state.gradient)
         else:
             state, outcome = jax.lax.scan(window, state, windows)
         outputs = outcome.outputs.reshape(steps, *outcome.outputs.shape[2:])
         rates = tuple(jnp.mean(rate, axis=0) for rate in outcome.rates)
         return state, Info(jnp.sum(outcome.loss), outputs, rates)
+
+    def _at_every_step(
+        self, state: LearnerState, windows: Data, plan: AbstractPlan
+    ) -> tuple[LearnerState, Outcome]:
+        """An update after each window, with none that waits."""
+        if not isinstance(plan, ChunkedSGD):
+            return self._walk(state, windows, plan)
+        steps, _, batch, _ = windows.xs.shape
+        length = plan.length(batch)
+        whole = steps - steps % length
+        chunks, rest = (
+            jax.tree.map(lambda a, s=part: a[s], windows)
+            for part in (slice(whole), slice(whole, None))
+        )
+
+        def chunk(state: LearnerState, windows: Data) -> tuple[LearnerState, Outcome]:
+            network, stream = state.network, _stream(state)
+            flat = jax.tree.map(lambda a: a[:, 0], windows)
+            inside, inner, start = plan.enter(network, stream, flat)
+            state = state._replace(network=inner, stream=start)
+            state, outcome = self._walk(state, windows, inside)
+            network, stream = plan.leave(network, inside, (state.network, _stream(state)))
+            return state._replace(network=network, stream=stream), outcome
+
+        folded = jax.tree.map(lambda a: a.reshape(-1, length, *a.shape[1:]), chunks)
+        state, first = jax.lax.scan(chunk, state, folded)
+        first = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), first)
+        state, last = self._walk(state, rest, plan.step)
+        return state, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, last)
+
+    def _walk(
+        self, state: LearnerState, windows: Data, plan: AbstractPlan | Inside
+    ) -> tuple[LearnerState, Outcome]:
+        """The gradient of each window, and its update."""
+
+        def at_once(state: LearnerState, data: Data) -> tuple[LearnerState, Outcome]:
+            state, gradient, outcome = self._learn(state, plan, data)
+            state = self._descend(state, gradient)
+            return state, outcome._replace(gradient=None, stream=None)
+
+        return jax.lax.scan(at_once, state, windows)
 
     def _accumulate(
         self, state: LearnerState, plan: AbstractPlan, data: Data
@@ -278,7 +320,7 @@ class Learner:
         return state._replace(gradient=total, waiting=waiting), outcome
 
     def _learn(
-        self, state: LearnerState, plan: AbstractPlan, data: Data
+        self, state: LearnerState, plan: AbstractPlan | Inside, data: Data
     ) -> tuple[LearnerState, Gradient, Outcome]:
         """The state after a block, and the gradient of the block."""
         circuit = state.network.discretise()
@@ -318,29 +360,6 @@ class Learner:
     def _learned(self, network: Network, feedback: Feedback) -> Any:
         """What the optimiser sees: parameters that learn, and feedback if the signal adapts it."""
         return eqx.filter(network, network.learning()), feedback if self.rule.signal.adapts else ()
-
-
-def _check_plan(plan: AbstractPlan, rule: Rule, loss: Loss, update_every: int | None) -> None:
-    if plan.rule is not rule or plan.loss is not loss:
-        raise ValueError("The plan must be made with the rule and the loss of the learner.")
-    if update_every is not None and not plan.carries:
-        raise ValueError(
-            f"{type(plan).__name__} carries nothing from block to block, and with update_every="
-            f"{update_every} blocks follow on each other. Leave update_every or the plan out."
-        )
-
-
-def _check_common(plan: AbstractPlan, network: Network) -> None:
-    """Traces may be held once only where all neurons have them in common."""
-    if not isinstance(plan, Step) or not plan.common:
-        return
-    found = alike(network, plan.rule.influence)
-    if len(plan.common) != len(found) or not all(map(frozenset.issubset, plan.common, found)):
-        raise ValueError(
-            f"Step(common=...) may name of each stage what all its neurons have in common, "
-            f"{[sorted(states) for states in found]}, got "
-            f"{[sorted(states) for states in plan.common]}. Leave it out, or the plan."
-        )
 
 
 def _stream(state: LearnerState) -> Stream:

@@ -1,0 +1,43 @@
+"""Given plans: refuse one that does not fit the learner it is given to."""
+
+from tracegrad.learn.alike import alike
+from tracegrad.learn.loss import Loss
+from tracegrad.learn.plans.chunked_sgd import ChunkedSGD
+from tracegrad.learn.plans.plan import AbstractPlan
+from tracegrad.learn.plans.step import Step
+from tracegrad.learn.rule import Rule
+from tracegrad.model.network import Network
+
+
+def check_given(plan: AbstractPlan, rule: Rule, loss: Loss, update_every: int | None) -> None:
+    """Refuse a plan of another rule or loss, or one that cannot keep the schedule."""
+    if plan.rule is not rule or plan.loss is not loss:
+        raise ValueError("The plan must be made with the rule and the loss of the learner.")
+    if update_every is not None and not plan.carries:
+        raise ValueError(
+            f"{type(plan).__name__} carries nothing from block to block, and with update_every="
+            f"{update_every} blocks follow on each other. Leave update_every or the plan out."
+        )
+
+
+def check_common(plan: AbstractPlan, network: Network) -> None:
+    """Traces may be held once only where all neurons have them in common."""
+    if not isinstance(plan, Step | ChunkedSGD) or not plan.common:
+        return
+    found = alike(network, plan.rule.influence)
+    if len(plan.common) != len(found) or not all(map(frozenset.issubset, plan.common, found)):
+        raise ValueError(
+            f"{type(plan).__name__}(common=...) may name of each stage what all its neurons have "
+            f"in common, {[sorted(states) for states in found]}, got "
+            f"{[sorted(states) for states in plan.common]}. Leave it out, or the plan."
+        )
+
+
+def check_chunked(plan: AbstractPlan, plain: bool) -> None:
+    """Refuse chunks for an optimiser whose changes they cannot hold back; `plain` says it fits."""
+    if isinstance(plan, ChunkedSGD) and not plain:
+        raise ValueError(
+            "ChunkedSGD needs update_every=1, plain SGD (no momentum, clipping or decay), a block "
+            "influence, all matrices of the first layer learning, and a loss without a rate "
+            "regulariser or kernel. Leave the plan out, or use Step."
+        )
