@@ -162,13 +162,7 @@ class Block(AbstractInfluence):
 
     def echo(self, stage: Stage, here: Local) -> Rows:
         """What a neuron's last output does to its states, through its self-weight too."""
-        echo = dict(here.echo)
-        for port, weight in self.own_weight(stage).items():
-            echo = {
-                row: e + here.drive[row][port] * weight.reshape(*[1] * (e.ndim - 1), -1)
-                for row, e in echo.items()
-            }
-        return echo
+        return through_self(here, self.own_weight(stage)).echo
 
     def pull(self, circuit: Circuit, memory: tuple[Trace, ...], cotangents: Cotangents) -> Circuit:
         """Signal times eligibility trace, summed over the batch."""
@@ -182,6 +176,17 @@ class Block(AbstractInfluence):
                 read = {OUTPUT: eligibility(trace), **trace.taps, **trace.rows}
                 stages.append(pull_stage(stage, read, cotangent))
         return Circuit(tuple(stages), circuit.all_layers)
+
+
+def through_self(here: Local, self_weight: Ports) -> Local:
+    """Local derivatives with a self-weight of each port, (n,), as part of what the output does."""
+    echo = here.echo
+    for port, weight in self_weight.items():
+        echo = {
+            row: e + here.drive[row][port] * weight.reshape(*[1] * (e.ndim - 1), -1)
+            for row, e in echo.items()
+        }
+    return here._replace(echo=echo)
 
 
 def _advance(

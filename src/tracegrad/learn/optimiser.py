@@ -1,12 +1,13 @@
-"""Optimisers that belong to a rule: transformations wrapped around the user's own."""
+"""Optimisers: those that belong to a rule, and which of the user's are plain SGD."""
 
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from tracegrad.model.parameter import setting
 
@@ -60,3 +61,40 @@ class Dynamic(eqx.Module):
             return changes, DynamicState(mean, updates, kept)
 
         return optax.GradientTransformation(init, update)
+
+
+def is_plain_sgd(optimiser: optax.GradientTransformation, params: PyTree, alike: PyTree) -> bool:
+    r"""Whether the change is $-\eta_tg$, with one $\eta_t$ for all leaves that `alike` marks.
+
+    Asked of the optimiser itself: nothing in its state has axes, and gradients from
+    1e-15 to 1e15 come out in proportion, whatever the parameters are. So momentum, clipping, noise
+    and weight decay are told apart, and a schedule is none of these.
+    """
+    state = optimiser.init(params)
+    if any(jnp.ndim(leaf) for leaf in jax.tree.leaves(state)):
+        return False
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(0), len(leaves))
+    draws = [
+        jax.random.normal(key, jnp.shape(leaf), jnp.result_type(leaf))
+        for key, leaf in zip(keys, leaves, strict=True)
+    ]
+    marked = jax.tree.leaves(alike)
+    rates = []
+    for scale in (1e-15, 1.0, 1e15):
+        gradient = jax.tree.unflatten(structure, [scale * draw for draw in draws])
+        changes = jax.tree.leaves(optimiser.update(gradient, state, params)[0])
+        if len(changes) != len(draws):
+            return False
+        rates.append([_rate(c, scale * d) for c, d in zip(changes, draws, strict=True)])
+    table = np.asarray(rates)
+    same = np.allclose(table, table[:1], rtol=1e-4, atol=0.0)
+    first = table[0, np.asarray(marked)]
+    return bool(same and np.allclose(first, first[:1], rtol=1e-4, atol=0.0))
+
+
+def _rate(change: Array, gradient: Array) -> float:
+    """The factor of proportion, or NaN if there is none."""
+    ratio = np.asarray(change) / np.asarray(gradient)
+    mean = float(np.mean(ratio))
+    return mean if np.allclose(ratio, mean, rtol=1e-4, atol=0.0) else float("nan")

@@ -2,6 +2,7 @@
 
 from tracegrad.learn.alike import alike
 from tracegrad.learn.loss import Loss
+from tracegrad.learn.plans.chunked_sgd import ChunkedSGD
 from tracegrad.learn.plans.plan import AbstractPlan
 from tracegrad.learn.plans.step import Step
 from tracegrad.learn.rule import Rule
@@ -21,12 +22,22 @@ def check_plan(plan: AbstractPlan, rule: Rule, loss: Loss, update_every: int | N
 
 def check_common(plan: AbstractPlan, network: Network) -> None:
     """Traces may be held once only where all neurons have them in common."""
-    if not isinstance(plan, Step) or not plan.common:
+    if not isinstance(plan, Step | ChunkedSGD) or not plan.common:
         return
     found = alike(network, plan.rule.influence)
     if len(plan.common) != len(found) or not all(map(frozenset.issubset, plan.common, found)):
         raise ValueError(
-            f"Step(common=...) may name of each stage what all its neurons have in common, "
-            f"{[sorted(states) for states in found]}, got "
+            f"{type(plan).__name__}(common=...) may name of each stage what all its neurons have "
+            f"in common, {[sorted(states) for states in found]}, got "
             f"{[sorted(states) for states in plan.common]}. Leave it out, or the plan."
+        )
+
+
+def check_chunked(plan: AbstractPlan, plain: bool) -> None:
+    """Refuse chunks for an optimiser whose changes they cannot hold back; `plain` says it fits."""
+    if isinstance(plan, ChunkedSGD) and not plain:
+        raise ValueError(
+            "ChunkedSGD needs update_every=1, plain SGD (no momentum, clipping or decay), a block "
+            "influence, all matrices of the first layer learning, and a loss without a rate "
+            "regulariser or kernel. Leave the plan out, or use Step."
         )

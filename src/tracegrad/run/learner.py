@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num, PRNGKeyArray
 from tracegrad.learn.alike import alike
 from tracegrad.learn.loss import Loss, mean_squared_error
 from tracegrad.learn.paths import neurons_learn, pull_back, require_paths
+from tracegrad.learn.plans.chunked_sgd import ChunkedSGD, Inside, chunkable
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream
 from tracegrad.learn.plans.planner import Choice, Work, choose
 from tracegrad.learn.rule import Rule
@@ -96,6 +97,9 @@ class Learner:
             network, choose(rule, mean_squared_error(), Work(update_every, carry=True)).plan
         )
         self._common = self._in_common()
+        self._plain = update_every == 1 and chunkable(network, rule, loss, self.optimiser)
+        if plan is not None:
+            check_chunked(plan, self._plain)
         self._compile()
 
     def _compile(self) -> None:
@@ -135,6 +139,7 @@ class Learner:
         if self._given is not None:
             other._given = move(self._given, other.rule, substrate)
         other._common = other._in_common()
+        other._plain = self._plain and substrate.ideal
         other._compile()
         return other
 
@@ -157,7 +162,9 @@ class Learner:
     def _choice(self, steps: int | None, carry: bool) -> Choice:
         if self._given is not None:
             return Choice(self._given, "it was asked for")
-        work = Work(steps, carry, self._density, neurons_learn(self.network), self._common)
+        work = Work(
+            steps, carry, self._density, neurons_learn(self.network), self._common, self._plain
+        )
         if self._density is None or carry:
             return choose(self.rule, self.loss, work)
         network, _, placed = self.substrate.place(
@@ -285,23 +292,59 @@ class Learner:
             state, outcome = self._accumulate(state, plan, data)
             return self._update(state), outcome._replace(gradient=None, stream=None)
 
-        def at_once(state: LearnerState, data: Data) -> tuple[LearnerState, Outcome]:
-            state, gradient, outcome = self._learn(state, plan, data)
-            state = self._descend(state, gradient)
-            return state, outcome._replace(gradient=None, stream=None)
-
         windows = jax.tree.map(lambda a: a.reshape(steps // every, every, *a.shape[1:]), data)
         if steps == every:
             state, outcome = window(state, data)
             return state, Info(outcome.loss, outcome.outputs, outcome.rates)
         if every == 1:  # none ever waits, and one of zeros would be read and written at every step
-            bare, outcome = jax.lax.scan(at_once, state._replace(gradient=None), windows)
+            bare, outcome = self._at_every_step(state._replace(gradient=None), windows, plan)
             state = bare._replace(gradient=state.gradient)
         else:
             state, outcome = jax.lax.scan(window, state, windows)
         outputs = outcome.outputs.reshape(steps, *outcome.outputs.shape[2:])
         rates = tuple(jnp.mean(rate, axis=0) for rate in outcome.rates)
         return state, Info(jnp.sum(outcome.loss), outputs, rates)
+
+    def _at_every_step(
+        self, state: LearnerState, windows: Data, plan: AbstractPlan
+    ) -> tuple[LearnerState, Outcome]:
+        """An update after each window, with none that waits."""
+        if not isinstance(plan, ChunkedSGD):
+            return self._walk(state, windows, plan)
+        steps, _, batch, _ = windows.xs.shape
+        length = plan.length(batch)
+        whole = steps - steps % length
+        chunks, rest = (
+            jax.tree.map(lambda a, s=part: a[s], windows)
+            for part in (slice(whole), slice(whole, None))
+        )
+
+        def chunk(state: LearnerState, windows: Data) -> tuple[LearnerState, Outcome]:
+            network, stream = state.network, _stream(state)
+            flat = jax.tree.map(lambda a: a[:, 0], windows)
+            inside, inner, start = plan.enter(network, stream, flat)
+            state = state._replace(network=inner, stream=start)
+            state, outcome = self._walk(state, windows, inside)
+            network, stream = plan.leave(network, inside, (state.network, _stream(state)))
+            return state._replace(network=network, stream=stream), outcome
+
+        folded = jax.tree.map(lambda a: a.reshape(-1, length, *a.shape[1:]), chunks)
+        state, first = jax.lax.scan(chunk, state, folded)
+        first = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), first)
+        state, last = self._walk(state, rest, plan.step)
+        return state, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, last)
+
+    def _walk(
+        self, state: LearnerState, windows: Data, plan: AbstractPlan | Inside
+    ) -> tuple[LearnerState, Outcome]:
+        """The gradient of each window, and its update."""
+
+        def at_once(state: LearnerState, data: Data) -> tuple[LearnerState, Outcome]:
+            state, gradient, outcome = self._learn(state, plan, data)
+            state = self._descend(state, gradient)
+            return state, outcome._replace(gradient=None, stream=None)
+
+        return jax.lax.scan(at_once, state, windows)
 
     def _accumulate(
         self, state: LearnerState, plan: AbstractPlan, data: Data
@@ -313,7 +356,7 @@ class Learner:
         return state._replace(gradient=total, waiting=waiting), outcome
 
     def _learn(
-        self, state: LearnerState, plan: AbstractPlan, data: Data
+        self, state: LearnerState, plan: AbstractPlan | Inside, data: Data
     ) -> tuple[LearnerState, Gradient, Outcome]:
         """The state after a block, and the gradient of the block."""
         circuit = self._circuit(state)

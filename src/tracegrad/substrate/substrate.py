@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from tracegrad.learn.graph import Graph, Horizon
 from tracegrad.learn.influences.rewarded import Rewarded
+from tracegrad.learn.plans.chunked_sgd import ChunkedSGD
 from tracegrad.learn.plans.plan import AbstractPlan
 from tracegrad.learn.plans.step import Step
 from tracegrad.learn.rule import Rule
@@ -69,6 +70,11 @@ class Substrate(eqx.Module):
     def body(self) -> Body:
         """What it makes of every neuron."""
         return Body(self.states, self.decays)
+
+    @property
+    def ideal(self) -> bool:
+        """Whether it changes nothing."""
+        return self == replace(IDEAL, name=self.name)
 
     @property
     def plain(self) -> bool:
@@ -145,6 +151,11 @@ IDEAL = Substrate()
 def move(plan: AbstractPlan, rule: Rule, substrate: Substrate) -> AbstractPlan:
     """A plan that was asked for, with the rule as it is on the substrate; refused if illegal."""
     steps = isinstance(plan, Step) and not plan.common
+    if isinstance(plan, ChunkedSGD) and not substrate.ideal:
+        raise ValueError(
+            f"{substrate.name} reads and writes weights at every step, and ChunkedSGD touches them "
+            "once a chunk. Leave the plan out, or use Step()."
+        )
     if substrate.traces is not None and not steps:
         raise ValueError(
             f"{substrate.name} rounds traces at every step, which needs the plan Step without "

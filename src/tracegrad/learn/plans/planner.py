@@ -10,6 +10,7 @@ from tracegrad.learn.influences.rewarded import Rewarded
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.plans.backprop import Backprop
 from tracegrad.learn.plans.chunk import Chunk
+from tracegrad.learn.plans.chunked_sgd import ChunkedSGD
 from tracegrad.learn.plans.events import Events
 from tracegrad.learn.plans.look_back import LookBack
 from tracegrad.learn.plans.plan import AbstractPlan
@@ -29,7 +30,8 @@ class Work(NamedTuple):
     `steps` is the length of a block (None: a whole sequence), `carry` whether a block follows on
     another; `density` the share of inputs that are not zero, if it is known; `learned` says of each
     stage whether its neuron parameters learn (None: all); `common` names of each stage the states
-    whose traces are held once (`alike`), for a stream that only ever goes step by step.
+    whose traces are held once (`alike`), for a stream that only ever goes step by step; `plain`
+    says that its updates are plain SGD of a first layer that is `chunkable`.
     """
 
     steps: int | None
@@ -37,6 +39,7 @@ class Work(NamedTuple):
     density: float | None = None
     learned: tuple[bool, ...] | None = None
     common: tuple[frozenset[str], ...] = ()
+    plain: bool = False
 
 
 class Choice(NamedTuple):
@@ -65,6 +68,10 @@ def choose(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None = None) -
         return Choice(Step(rule, loss), rule.influence.stepwise)
     if rule.signal.remembers:
         return _stepwise(rule, loss, work, "the signal has a memory of its own")
+    if work.steps == 1 and work.plain:
+        chunked = ChunkedSGD(rule, loss, work.common)
+        why = f"plain SGD changes the weights at every step, {chunked.steps} steps at a time"
+        return Choice(chunked, why)
     if work.steps == 1:
         return _stepwise(rule, loss, work, "the weights change at every step")
     if work.carry:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, RATE, Tap, Taps
-from tracegrad.learn.influence import AbstractInfluence, Block, Cotangents
+from tracegrad.learn.influence import AbstractInfluence, Block, Cotangents, through_self
 from tracegrad.learn.local import local
 from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.plan import (
@@ -24,6 +24,7 @@ from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback, Heard, Signals
 from tracegrad.model.network import Circuit, hold
 from tracegrad.model.parameter import setting
+from tracegrad.model.stage import Ports
 
 
 class Progress(NamedTuple):
@@ -78,7 +79,7 @@ class Step(AbstractPlan):
         )
 
         def body(progress: Progress, now: tuple) -> tuple[Progress, Array]:
-            return self._one(circuit, feedback, progress, now)
+            return self.one(circuit, feedback, progress, now)
 
         first = circuit.stages[0].feedforward(data.xs)
         end, outputs = jax.lax.scan(body, start, (data.xs, first, data.ys, data.weight, data.valid))
@@ -91,16 +92,26 @@ class Step(AbstractPlan):
             gradient = jax.tree.map(jnp.add, gradient, pulled)
         return Outcome(gradient, end.stream, end.loss, outputs, mean_rates(end.counts, steps))
 
-    def _one(
-        self, circuit: Circuit, feedback: Feedback, progress: Progress, now: tuple
+    def one(
+        self,
+        circuit: Circuit,
+        feedback: Feedback,
+        progress: Progress,
+        now: tuple,
+        selves: tuple[Ports, ...] = (),
     ) -> tuple[Progress, Array]:
+        """One step; `now` is the input, its current, target, loss weight and whether it exists.
+
+        `selves` are self-weights of each stage, where the circuit does not show them.
+        """
         x, first, target, weight, valid = now
         old = progress.stream
         moment = circuit.step(old.state, x, first)
         state = hold(valid, moment.after, old.state)
         loss, error = loss_and_error(self.loss, state[-1].z, target, weight)
         judged = Judged(moment, error, target, weight, valid)
-        pulled, memory, remembered = self.learn(circuit, feedback, (old.memory, old.signal), judged)
+        before = (old.memory, old.signal)
+        pulled, memory, remembered = self.learn(circuit, feedback, before, judged, selves)
         counts = tuple(
             count + hold(valid, after.z, jnp.zeros_like(after.z))
             for count, after in zip(progress.counts, moment.after[:-1], strict=True)
@@ -110,7 +121,12 @@ class Step(AbstractPlan):
         return Progress(stream, gradient, progress.loss + loss, counts), state[-1].z
 
     def learn(
-        self, circuit: Circuit, feedback: Feedback, old: tuple[Any, Any], judged: Judged
+        self,
+        circuit: Circuit,
+        feedback: Feedback,
+        old: tuple[Any, Any],
+        judged: Judged,
+        selves: tuple[Ports, ...] = (),
     ) -> tuple[Circuit, Any, Any]:
         """The gradient of one step that happened, and what influence and signal remember of it.
 
@@ -118,6 +134,8 @@ class Step(AbstractPlan):
         """
         moment, error, target, weight, valid = judged
         locals_ = tuple(map(local, circuit.stages, moment.before, moment.current))
+        if selves:
+            locals_ = tuple(map(through_self, locals_, selves))
         pushed = self.influence.push(circuit, self.taps(circuit), old[0], moment, locals_)
         memory = hold(valid, pushed, old[0])
         gains = tuple(here.gain for here in locals_)
