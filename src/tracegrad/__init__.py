@@ -24,6 +24,7 @@ from tracegrad.model import AbstractSurrogate as AbstractSurrogate
 from tracegrad.model import AdEx as AdEx
 from tracegrad.model import Arctan as Arctan
 from tracegrad.model import Boxcar as Boxcar
+from tracegrad.model import Conv as Conv
 from tracegrad.model import CubaLIF as CubaLIF
 from tracegrad.model import Dense as Dense
 from tracegrad.model import DoubleExponential as DoubleExponential
@@ -33,10 +34,12 @@ from tracegrad.model import Layer as Layer
 from tracegrad.model import Memoryless as Memoryless
 from tracegrad.model import Network as Network
 from tracegrad.model import NoReset as NoReset
+from tracegrad.model import Pool as Pool
 from tracegrad.model import Positive as Positive
 from tracegrad.model import Readout as Readout
 from tracegrad.model import ResonateAndFire as ResonateAndFire
 from tracegrad.model import Sigmoid as Sigmoid
+from tracegrad.model import Sparse as Sparse
 from tracegrad.model import StraightThrough as StraightThrough
 from tracegrad.model import SubtractReset as SubtractReset
 from tracegrad.model import SuperSpike as SuperSpike
@@ -67,6 +70,7 @@ __all__ = [
     "AbstractSurrogate",
     "Arctan",
     "Boxcar",
+    "Conv",
     "CubaLIF",
     "Dense",
     "DoubleExponential",
@@ -82,11 +86,13 @@ __all__ = [
     "Network",
     "NoFilter",
     "NoReset",
+    "Pool",
     "Positive",
     "RateRegulariser",
     "Readout",
     "Rule",
     "Sigmoid",
+    "Sparse",
     "StraightThrough",
     "SubtractReset",
     "SuperSpike",

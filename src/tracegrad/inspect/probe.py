@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from tracegrad.model import Dense, Layer, Network
+from tracegrad.model import AbstractConnection, Dense, Layer, Network
 
 SIZE = 2  # the fewest neurons among which one can tell its own from the others
 
@@ -35,7 +35,7 @@ def probe(network: Network, size: int = SIZE) -> Network:
     return Network(*layers, readout=readout, dt=network.dt)
 
 
-def _dense(connection: Dense, inputs: int, outputs: int) -> Dense:
+def _dense(connection: AbstractConnection, inputs: int, outputs: int) -> Dense:
     return Dense(inputs, outputs, connection.gain, connection.biased)
 
 

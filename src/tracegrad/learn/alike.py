@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from tracegrad.learn.graph import Graph, Horizon
 from tracegrad.learn.influence import AbstractInfluence, Block
 from tracegrad.learn.local import Rows
+from tracegrad.model.connection import Dense
 from tracegrad.model.network import Circuit, Network
 from tracegrad.model.neuron import CURRENT, AbstractNeuron, ports, seen_current
 from tracegrad.model.stage import Stage
@@ -34,7 +35,8 @@ def alike(
     its neuron, and it remembers only such states. Its trace is then
     $\epsilon_{ji}=\hat x_i$, one vector for the layer: a filter of the presynaptic line. Read off
     the neuron's derivatives themselves, so it holds for every input. Of an influence that is not
-    one block per neuron, and of neurons that need arrays, none.
+    one block per neuron, of neurons that need arrays, and of neurons that see different lines,
+    none.
     """
     if not isinstance(influence, Block):
         return ()
@@ -42,14 +44,17 @@ def alike(
     coefficients = [neuron.coefficients(network.dt) for neuron in neurons]
     one_each = Circuit(tuple(map(_one_neuron, neurons, coefficients)))
     recurrent = [*(layer.recurrent is not None for layer in network.layers), False]
+    same = [*(isinstance(layer.input, Dense) for layer in network.layers), True]
     return tuple(
         _alike(
             stage,
             {name for name, value in c.items() if value.shape == ()},
             influence.self_weight and again,
         )
-        for stage, c, again in zip(
-            influence.prepare(one_each).stages, coefficients, recurrent, strict=True
+        if all_to_all
+        else frozenset()
+        for stage, c, again, all_to_all in zip(
+            influence.prepare(one_each).stages, coefficients, recurrent, same, strict=True
         )
     )
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from tracegrad.learn.filter import OUTPUT, RATE, Taps, through
 from tracegrad.learn.local import Local, Rows
 from tracegrad.learn.signal import Feedback
+from tracegrad.model.linear_map import AbstractMap, FanIn, Weights, filled
 from tracegrad.model.network import Circuit, Moment
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Ports, Stage
@@ -38,8 +39,9 @@ class Sources(NamedTuple):
     def as_gradient(self, stage: Stage) -> Stage:
         """Gradient in the shape of a stage, from arrays of shape (n, width)."""
         flat = {name: value[..., 0] for name, value in self.coefficients.items()}
+        weight = {port: filled(stage.weight[port], value) for port, value in self.weight.items()}
         bias = None if self.bias is None else {k: value[..., 0] for k, value in self.bias.items()}
-        return Stage(self.weight, self.recurrent, bias, flat, stage.neuron)
+        return Stage(weight, self.recurrent, bias, flat, stage.neuron)
 
 
 class AbstractInfluence(eqx.Module):
@@ -55,6 +57,10 @@ class AbstractInfluence(eqx.Module):
     def every_step(self) -> "AbstractInfluence":
         """The same with no step left out at random: whom to ask what it can ever reach or need."""
         return self
+
+    def shaped(self, circuit: Circuit, taps: Taps) -> Circuit:
+        """The circuit in the form this influence is carried for: of matrices."""
+        return circuit.as_matrices()
 
     @abstractmethod
     def prepare(self, circuit: Circuit) -> Circuit:
@@ -118,6 +124,10 @@ class Block(AbstractInfluence):
     reset: bool = setting(True)
     common: tuple[frozenset[str], ...] = setting(())
 
+    def shaped(self, circuit: Circuit, taps: Taps) -> Circuit:
+        """A trace for each synapse that there is."""
+        return circuit.as_fan_in()
+
     def prepare(self, circuit: Circuit) -> Circuit:
         """Detach the resets unless they are kept."""
         return circuit if self.reset else circuit.detach_reset()
@@ -144,7 +154,7 @@ class Block(AbstractInfluence):
         for index, (stage, trace, here) in enumerate(
             zip(circuit.stages, memory, locals_, strict=True)
         ):
-            seen = presynaptic(stage, moment, index)
+            seen = synaptic(stage, presynaptic(stage, moment, index))
             rows = _advance(here, self.echo(stage, here), trace, seen, self._once(index))
             now = Trace(rows, trace.taps, here.emit, here.direct)
             kept = through(taps, trace.taps, eligibility(now)) if trace.taps else {}
@@ -264,13 +274,33 @@ def _met(c: Float[Array, "batch n"], e: Float[Array, "batch _ width"]) -> Float[
 
 
 def widths(stage: Stage, make: Callable[[int], Any]) -> Sources:
-    """`make(width)` for each thing a stage learns."""
+    """`make(width)` for each thing a stage learns, with a width of as many synapses."""
+    weight = {port: make(_width(weight)) for port, weight in stage.weight.items()}
+    return lines(stage, make)._replace(weight=weight)
+
+
+def lines(stage: Stage, make: Callable[[int], Any]) -> Sources:
+    """`make(width)` for each thing a stage learns, with a width of as many lines."""
     return Sources(
         {port: make(stage.lines) for port in stage.weight},
         None if stage.recurrent is None else {port: make(stage.size) for port in stage.recurrent},
         None if stage.bias is None else {port: make(1) for port in stage.bias},
         {name: make(1) for name in stage.coefficients},
     )
+
+
+def _width(weight: Weights) -> int:
+    assert not isinstance(weight, AbstractMap) or isinstance(weight, FanIn)  # see `shaped`
+    return weight.width if isinstance(weight, FanIn) else weight.shape[1]
+
+
+def synaptic(stage: Stage, seen: Sources) -> Sources:
+    """What each synapse sees, one after the other; of an all-to-all connection the lines."""
+    weight = {
+        port: w.spread(seen.weight[port]) if isinstance(w, FanIn) else seen.weight[port]
+        for port, w in stage.weight.items()
+    }
+    return seen._replace(weight=weight)
 
 
 def presynaptic(stage: Stage, moment: Moment, index: int) -> Sources:
@@ -291,7 +321,10 @@ def forcing(here: Local, row: str, echo: Rows, direct: Rows, seen: Sources) -> S
         if part is None:
             return None
         drive = here.drive[row]
-        return {port: drive[port][..., None] * x[:, None, :] for port, x in part.items()}
+        return {
+            port: drive[port][..., None] * (x[:, None, :] if x.ndim == 2 else x)
+            for port, x in part.items()
+        }
 
     own = {c: (here.shift[c][row] + echo[row] * direct[c])[..., None] for c in here.shift}
     return Sources(driven(seen.weight) or {}, driven(seen.recurrent), driven(seen.bias), own)

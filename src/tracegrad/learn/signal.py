@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from tracegrad.learn.local import Rows
 from tracegrad.learn.loss import Loss, loss_and_error
+from tracegrad.model.linear_map import transposed
 from tracegrad.model.network import Circuit, Moment, Network
 from tracegrad.model.neuron import CURRENT
 from tracegrad.model.parameter import setting
@@ -105,7 +106,7 @@ class Symmetric(AbstractSignal):
             if signals:
                 gains, weights = heard.gains[index + 1], circuit.stages[index + 1].weight
                 for port, weight in weights.items():
-                    above = (signals[0] * gains[port]) @ weight
+                    above = transposed(weight, signals[0] * gains[port])
                     signal = above if signal is None else signal + above
             assert signal is not None  # the last layer is always read
             signals.insert(0, signal)

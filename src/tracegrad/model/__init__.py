@@ -1,8 +1,10 @@
 """Neurons, connections, layers and networks."""
 
+from tracegrad.model.abstract_connection import AbstractConnection as AbstractConnection
 from tracegrad.model.adex import AdEx as AdEx
 from tracegrad.model.alif import ALIF as ALIF
 from tracegrad.model.connection import Dense as Dense
+from tracegrad.model.conv import Conv as Conv
 from tracegrad.model.cuba_lif import CubaLIF as CubaLIF
 from tracegrad.model.double_exponential import DoubleExponential as DoubleExponential
 from tracegrad.model.gru import GRU as GRU
@@ -24,11 +26,13 @@ from tracegrad.model.parameter import decay as decay
 from tracegrad.model.parameter import parameter as parameter
 from tracegrad.model.parameter import positive as positive
 from tracegrad.model.parameter import setting as setting
+from tracegrad.model.pool import Pool as Pool
 from tracegrad.model.reset import AbstractReset as AbstractReset
 from tracegrad.model.reset import NoReset as NoReset
 from tracegrad.model.reset import SubtractReset as SubtractReset
 from tracegrad.model.reset import ZeroReset as ZeroReset
 from tracegrad.model.resonate_and_fire import ResonateAndFire as ResonateAndFire
+from tracegrad.model.sparse import Sparse as Sparse
 from tracegrad.model.surrogate import AbstractSurrogate as AbstractSurrogate
 from tracegrad.model.surrogate import Arctan as Arctan
 from tracegrad.model.surrogate import Boxcar as Boxcar

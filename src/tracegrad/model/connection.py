@@ -5,10 +5,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from tracegrad.model.abstract_connection import AbstractConnection, by_port, drawn
 from tracegrad.model.parameter import setting
 
 
-class Dense(eqx.Module):
+class Dense(AbstractConnection):
     r"""All-to-all connection $I = W x + b$.
 
     $W_{ij}\sim\mathcal N(0,\ \mathrm{gain}^2/m)$ and $b=0$ are drawn by `Network.init`.
@@ -75,3 +76,11 @@ class Dense(eqx.Module):
         return eqx.tree_at(
             lambda d: (d.weight, d.bias), self, (weight, bias), is_leaf=lambda x: x is None
         )
+
+    def maps(self) -> tuple[Float[Array, "n m"], ...]:
+        """See `AbstractConnection`."""
+        return by_port(drawn(self.weight), 2)
+
+    def biases(self) -> tuple[Float[Array, " n"], ...]:
+        """See `AbstractConnection`."""
+        return () if self.bias is None else by_port(self.bias, 1)

@@ -4,13 +4,16 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from tracegrad.model.abstract_connection import AbstractConnection
 from tracegrad.model.connection import Dense
 from tracegrad.model.li import LI
 from tracegrad.model.linear import AbstractLinear
+from tracegrad.model.linear_map import as_matrix
 from tracegrad.model.memoryless import Memoryless
 from tracegrad.model.neuron import AbstractNeuron
 from tracegrad.model.parameter import Positive, setting
-from tracegrad.model.stage import Ports, Stage
+from tracegrad.model.sparse import Sparse
+from tracegrad.model.stage import Stage
 
 
 class Layer(eqx.Module):
@@ -18,19 +21,21 @@ class Layer(eqx.Module):
 
     With `autapses=False` the diagonal of $V$ is held at zero. Every parameter learns unless it is
     frozen in the `Learner`. A neuron with several ports has weights for each: a leading axis.
+    The input may be `Dense`, `Conv`, `Pool` or `Sparse`, the recurrent connection `Dense` or
+    `Sparse`; of the latter a rule keeps what it keeps of a matrix.
     Example: `Layer(Dense(64, 128), LIF(), recurrent=Dense(128, 128))`.
     """
 
-    input: Dense
+    input: AbstractConnection
     neuron: AbstractNeuron
-    recurrent: Dense | None
+    recurrent: Dense | Sparse | None
     autapses: bool = setting(True)
 
     def __init__(
         self,
-        input: Dense,
+        input: AbstractConnection,
         neuron: AbstractNeuron,
-        recurrent: Dense | None = None,
+        recurrent: Dense | Sparse | None = None,
         autapses: bool = True,
     ):
         """Put neurons behind a connection; refuses shapes that do not fit."""
@@ -50,10 +55,11 @@ class Layer(eqx.Module):
         n = self.input.outputs
         if self.recurrent is None:
             return
-        if (self.recurrent.inputs, self.recurrent.outputs) != (n, n):
+        lines, units = self.recurrent.inputs, self.recurrent.outputs
+        if (lines, units) != (n, n):
             raise ValueError(
                 f"The recurrent connection of {n} neurons must be Dense({n}, {n}), got "
-                f"Dense({self.recurrent.inputs}, {self.recurrent.outputs})."
+                f"{type(self.recurrent).__name__}({lines}, {units})."
             )
         if self.recurrent.biased:
             raise ValueError("A recurrent connection has no bias: give it to the input connection.")
@@ -63,13 +69,15 @@ class Layer(eqx.Module):
         n, kind = self.input.outputs, self.neuron
         recurrent = None
         if self.recurrent is not None:
-            recurrent = _by_port(kind.recurrent_ports, _drawn(self.recurrent), 2)
+            matrices = map(as_matrix, self.recurrent.maps())
+            recurrent = dict(zip(kind.recurrent_ports, matrices, strict=True))
             if not self.autapses:
                 recurrent = {
                     port: weight * (1.0 - jnp.eye(n, dtype=weight.dtype))
                     for port, weight in recurrent.items()
                 }
-        bias = self.input.bias
+        maps = dict(zip(kind.feedforward_ports, self.input.maps(), strict=True))
+        bias = self.input.biases()
         c = self.neuron.coefficients(dt)
         wrong = {k: v.shape for k, v in c.items() if v.shape not in ((), (n,))}
         if wrong:
@@ -78,25 +86,12 @@ class Layer(eqx.Module):
                 f"got coefficients of shape {wrong} from {type(self.neuron).__name__}."
             )
         return Stage(
-            _by_port(kind.feedforward_ports, _drawn(self.input), 2),
+            maps,
             recurrent,
-            None if bias is None else _by_port(kind.feedforward_ports, bias, 1),
+            dict(zip(kind.feedforward_ports, bias, strict=True)) if bias else None,
             {k: jnp.broadcast_to(v, (n,)) for k, v in c.items()},
             eqx.filter(self.neuron, eqx.is_array, inverse=True),
         )
-
-
-def _drawn(connection: Dense) -> Float[Array, "*ports n m"]:
-    if connection.weight is None:
-        raise ValueError("The network has no weights yet: call network.init(key) first.")
-    return connection.weight
-
-
-def _by_port(names: tuple[str, ...], array: Array, axes: int) -> Ports:
-    """One array of `axes` axes for each port; with a single port there is no leading axis."""
-    if array.ndim == axes:
-        return {names[0]: array}
-    return {name: array[index] for index, name in enumerate(names)}
 
 
 class Readout(eqx.Module):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
+from tracegrad.model.abstract_connection import AbstractConnection
 from tracegrad.model.layer import Layer, Readout
 from tracegrad.model.neuron import check_neuron
 from tracegrad.model.parameter import setting
@@ -47,6 +48,19 @@ class Circuit(eqx.Module):
     def hidden(self) -> tuple[Stage, ...]:
         """All stages but the readout."""
         return self.stages[:-1]
+
+    @property
+    def mapped(self) -> bool:
+        """Whether some stage's weights from below are a map and no matrix."""
+        return any(stage.mapped for stage in self.stages)
+
+    def as_matrices(self) -> "Circuit":
+        """The same circuit with matrices only; see `Stage`."""
+        return Circuit(tuple(stage.as_matrices() for stage in self.stages), self.all_layers)
+
+    def as_fan_in(self) -> "Circuit":
+        """The same circuit with a weight for each synapse; see `Stage`."""
+        return Circuit(tuple(stage.as_fan_in() for stage in self.stages), self.all_layers)
 
     def detach_reset(self) -> "Circuit":
         """The same circuit, without the derivative of any reset."""
@@ -172,7 +186,7 @@ class Network(eqx.Module):
         """The network with every missing weight drawn from `key`."""
 
         def is_connection(node: object) -> bool:
-            return isinstance(node, type(self.readout.input))
+            return isinstance(node, AbstractConnection)
 
         connections = [c for c in jax.tree.leaves(self, is_leaf=is_connection) if is_connection(c)]
         keys = iter(jax.random.split(key, len(connections)))

@@ -1,12 +1,14 @@
 """Stage: a layer made ready for one time step, with effective weights and discrete coefficients."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from tracegrad.model.linear_map import AbstractMap, Weights, as_fan_in, as_matrix, currents
 from tracegrad.model.neuron import AbstractNeuron, ports, seen_current
 
 Rows = dict[str, Float[Array, "..."]]
@@ -26,9 +28,11 @@ class Stage(eqx.Module):
     Its arrays are the quantities that traces are kept for; parameters that lie behind them (a time
     constant, a shared value, a masked autapse) get their gradient by the chain rule.
     Shapes, of each port: `weight` (n, m), `recurrent` (n, n), `bias` (n,); each coefficient (n,).
+    Where the weights from below are no plain matrix they are a map; `as_matrices` and `as_fan_in`
+    give the same stage in forms that a rule can keep traces for.
     """
 
-    weight: Ports
+    weight: dict[str, Any]  # of each port a matrix or a map: `Weights`
     recurrent: Ports | None
     bias: Ports | None
     coefficients: dict[str, Float[Array, " n"]]
@@ -37,22 +41,47 @@ class Stage(eqx.Module):
     @property
     def size(self) -> int:
         """Number of neurons."""
-        return self.matrix.shape[0]
+        first = self._first
+        return first.size if isinstance(first, AbstractMap) else first.shape[0]
 
     @property
     def lines(self) -> int:
         """Number of lines that come from below."""
-        return self.matrix.shape[1]
+        first = self._first
+        return first.lines if isinstance(first, AbstractMap) else first.shape[1]
 
     @property
     def dtype(self) -> jnp.dtype:
         """The type of its numbers."""
-        return self.matrix.dtype
+        return jax.tree.leaves(self._first)[0].dtype
+
+    @property
+    def _first(self) -> Weights:
+        return next(iter(self.weight.values()))
 
     @property
     def matrix(self) -> Float[Array, "n m"]:
         """The weights of the first port; of a readout, which has one port, all of them."""
-        return next(iter(self.weight.values()))
+        return as_matrix(self._first)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the weights from below are a map and no matrix."""
+        return isinstance(self._first, AbstractMap)
+
+    def as_matrices(self) -> "Stage":
+        """The same stage with a matrix for each port: every rule can learn it."""
+        return self._with(as_matrix)
+
+    def as_fan_in(self) -> "Stage":
+        """The same stage with a weight for each synapse: traces of n k in place of n m."""
+        return self._with(as_fan_in)
+
+    def _with(self, form: Callable[[Weights], Weights]) -> "Stage":
+        if not self.mapped:
+            return self
+        weight = {port: form(w) for port, w in self.weight.items()}
+        return Stage(weight, self.recurrent, self.bias, self.coefficients, self.neuron)
 
     def detach_reset(self) -> "Stage":
         """The same stage, without the derivative of the reset."""
@@ -73,11 +102,11 @@ class Stage(eqx.Module):
 
     def feedforward(self, x: Float[Array, "*time m"]) -> Ports:
         """Currents from the layer below, $W x + b$, each (*time, n)."""
-        currents = {port: x @ weight.T for port, weight in self.weight.items()}
+        below = {port: currents(weight, x) for port, weight in self.weight.items()}
         if self.bias is None:
-            return currents
+            return below
         axes = (None,) * (x.ndim - 1)
-        return {port: current + self.bias[port][axes] for port, current in currents.items()}
+        return {port: current + self.bias[port][axes] for port, current in below.items()}
 
     def turned(self) -> Ports:
         """The recurrent weights with the presynaptic index first."""

@@ -111,7 +111,7 @@ def _run(
     synapse: Int[Array, " 2"],
 ) -> tuple[Float[Array, "n m"], _Seen]:
     """Sum of |L e| of every input synapse of the first layer, and what is seen at each step."""
-    circuit, memory = network.discretise(), ()
+    circuit, memory = network.discretise().as_matrices(), ()
     if isinstance(rule.influence, Block):
         circuit = rule.influence.prepare(circuit)
         memory = rule.influence.init(circuit, rule.filter.taps(circuit), 1, jax.random.key(0))

@@ -18,10 +18,13 @@ from tracegrad.learn.influence import (
     AbstractInfluence,
     Cotangents,
     Sources,
+    lines,
     presynaptic,
+    synaptic,
     widths,
 )
 from tracegrad.learn.local import Local, Rows
+from tracegrad.model.linear_map import AbstractMap
 from tracegrad.model.network import Circuit, Moment
 from tracegrad.model.stage import Stage
 
@@ -58,6 +61,10 @@ class AbstractFactored(AbstractInfluence):
     def advance(self, old: Factors, here: Local, seen: Sources) -> Factors:
         """The factors one step on: `pre`, `post` and `shift` of `old` replaced."""
 
+    def shaped(self, circuit: Circuit, taps: Taps) -> Circuit:
+        """As it is: the factors belong to lines and neurons. A filtered product does not."""
+        return circuit.as_fan_in() if taps else circuit
+
     def init(
         self, circuit: Circuit, taps: Taps, batch: int, key: PRNGKeyArray
     ) -> tuple[Factors, ...]:
@@ -84,7 +91,9 @@ class AbstractFactored(AbstractInfluence):
             now = now._replace(emit=here.emit, direct=here.direct)
             filtered = {
                 name: jax.tree.map(
-                    lambda q, e, tap=taps[name]: tap.decay * q + tap.gain * e, tapped, _product(now)
+                    lambda q, e, tap=taps[name]: tap.decay * q + tap.gain * e,
+                    tapped,
+                    _product(stage, now),
                 )
                 for name, tapped in old.taps.items()
             }
@@ -98,7 +107,7 @@ class AbstractFactored(AbstractInfluence):
         stages = []
         for stage, factors, cotangent in zip(circuit.stages, memory, cotangents, strict=True):
             parts = [
-                _outer(factors, c) if name == OUTPUT else _tapped(factors.taps[name], c)
+                _outer(stage, factors, c) if name == OUTPUT else _tapped(factors.taps[name], c)
                 for name, c in cotangent.items()
             ]
             total = jax.tree.map(lambda *leaves: sum(leaves[1:], start=leaves[0]), *parts)
@@ -138,9 +147,15 @@ def _emitted(emit: Rows, rows: Post) -> Rows:
     return total
 
 
-def _outer(factors: Factors, c: Float[Array, "batch n"]) -> Sources:
-    """Gradient (n, width) for a cotangent of the output."""
+def _outer(stage: Stage, factors: Factors, c: Float[Array, "batch n"]) -> Sources:
+    """Gradient (n, width) for a cotangent of the output; of a map, of what it learns."""
     post, coefficients = factors.output
+
+    def below(port: str, x: Array) -> Array:
+        weight = stage.weight[port]
+        if isinstance(weight, AbstractMap):
+            return weight.gradient(c * post[port], x)
+        return jnp.einsum("bn,bm->nm", c * post[port], x)
 
     def part(pre: Rows | None) -> Rows | None:
         if pre is None:
@@ -149,19 +164,23 @@ def _outer(factors: Factors, c: Float[Array, "batch n"]) -> Sources:
 
     pre = factors.pre
     summed = {name: jnp.sum(c * e, axis=0)[:, None] for name, e in coefficients.items()}
-    return Sources(part(pre.weight) or {}, part(pre.recurrent), part(pre.bias), summed)
+    weight = {port: below(port, x) for port, x in pre.weight.items()}
+    return Sources(weight, part(pre.recurrent), part(pre.bias), summed)
 
 
-def _product(factors: Factors) -> Sources:
+def _product(stage: Stage, factors: Factors) -> Sources:
     """Eligibility of every synapse (batch, n, width), for taps."""
     post, coefficients = factors.output
 
     def part(pre: Rows | None) -> Rows | None:
         if pre is None:
             return None
-        return {port: post[port][..., None] * x[:, None, :] for port, x in pre.items()}
+        return {
+            port: post[port][..., None] * (x[:, None, :] if x.ndim == 2 else x)
+            for port, x in pre.items()
+        }
 
-    pre = factors.pre
+    pre = synaptic(stage, factors.pre)
     own = {name: e[..., None] for name, e in coefficients.items()}
     return Sources(part(pre.weight) or {}, part(pre.recurrent), part(pre.bias), own)
 
@@ -176,8 +195,7 @@ def _none(stage: Stage, taps: Taps, batch: int) -> Factors:
 
     rows = stage.rest(batch).s
     ports = {**stage.weight, **(stage.recurrent or {})}
-    pre = widths(stage, zeros)._replace(coefficients={})
-    empty = widths(stage, lambda width: zeros(stage.size, width))
+    pre = lines(stage, zeros)._replace(coefficients={})
     flat = zeros(stage.size)
     return Factors(
         pre,
@@ -186,5 +204,5 @@ def _none(stage: Stage, taps: Taps, batch: int) -> Factors:
         {row: flat for row in rows},
         {c: flat for c in stage.coefficients},
         zeros(1),
-        {name: empty for name in taps},
+        {name: widths(stage, lambda width: zeros(stage.size, width)) for name in taps},
     )

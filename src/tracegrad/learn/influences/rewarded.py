@@ -20,6 +20,10 @@ class Rewarded(AbstractInfluence):
     kept: Block = setting(Block(self_weight=False, reset=False))
     discount: float = setting(0.99)
 
+    def shaped(self, circuit: Circuit, taps: Taps) -> Circuit:
+        """As the influence itself."""
+        return self.kept.shaped(circuit, taps)
+
     def prepare(self, circuit: Circuit) -> Circuit:
         """As what is kept."""
         return self.kept.prepare(circuit)

@@ -51,6 +51,10 @@ class Sampled(AbstractInfluence):
         """See `AbstractInfluence`."""
         return self.influence
 
+    def shaped(self, circuit: Circuit, taps: Taps) -> Circuit:
+        """As the influence itself."""
+        return self.influence.shaped(circuit, taps)
+
     def prepare(self, circuit: Circuit) -> Circuit:
         """As the influence."""
         return self.influence.prepare(circuit)

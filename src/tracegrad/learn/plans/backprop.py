@@ -35,6 +35,10 @@ class Backprop(AbstractPlan):
         assert isinstance(self.rule.influence, Graph)
         return self.rule.influence
 
+    def shaped(self, circuit: Circuit) -> Circuit:
+        """As it is."""
+        return circuit
+
     def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """Nothing is carried but the state."""
         return ()

@@ -18,6 +18,7 @@ from tracegrad.learn.local import Rows, emission
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.reverse import AbstractReverse, Seen
 from tracegrad.learn.signal import Feedback
+from tracegrad.model.linear_map import AbstractMap, FanIn, Weights
 from tracegrad.model.network import Circuit, State, hold
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Ports, Stage, StageState
@@ -49,6 +50,10 @@ class Chunk(AbstractReverse):
     def carries(self) -> bool:
         """See `AbstractPlan`."""
         return self.carry
+
+    def shaped(self, circuit: Circuit) -> Circuit:
+        """As it is; with carried traces a weight for each synapse."""
+        return circuit.as_fan_in() if self.carry else circuit
 
     def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """See `AbstractPlan`."""
@@ -190,8 +195,11 @@ def _collect(
     def collect(index: int) -> Sources:
         current = {port: c[:, index] for port, c in currents.items()}
 
-        def product(part: Ports, activity: Array) -> Ports:
-            return {port: _product(current[port], activity, bool(names)) for port in part}
+        def product(part: dict[str, Any], activity: Array) -> Ports:
+            return {
+                port: _product(weight, current[port], activity, bool(names))
+                for port, weight in part.items()
+            }
 
         bias = stage.bias
         return Sources(
@@ -204,8 +212,12 @@ def _collect(
     return [collect(index) for index in range(1 + len(names))]
 
 
-def _product(current: Array, activity: Array, per_sample: bool) -> Array:
+def _product(weight: Weights, current: Array, activity: Array, per_sample: bool) -> Array:
     """Summed over time, and over the batch as one product unless per sample is asked."""
+    if isinstance(weight, FanIn) and per_sample:
+        return weight.traced(current, activity)
+    if isinstance(weight, AbstractMap):
+        return weight.gradient(current, activity)
     if per_sample:
         return jnp.einsum("tbn,tbm->bnm", current, activity)
     flat = (a.reshape(-1, a.shape[-1]) for a in (current, activity))

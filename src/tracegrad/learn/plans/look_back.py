@@ -47,6 +47,10 @@ class LookBack(AbstractPlan):
         assert isinstance(self.rule.influence, Horizon)
         return self.rule.influence.steps
 
+    def shaped(self, circuit: Circuit) -> Circuit:
+        """As it is."""
+        return circuit
+
     def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """K - 1 steps that do not exist; the batch is the first axis, time the second."""
         stage = circuit.stages[0]

@@ -75,14 +75,33 @@ class AbstractPlan(eqx.Module):
     def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """The influence's memory at the start of a stream; `key` is for random influences."""
 
+    def shaped(self, circuit: Circuit) -> Circuit:
+        """The circuit in the form that this plan works on: of matrices, unless it says otherwise.
+
+        Shared kernels and lists of synapses become matrices, and the gradient returns to them by
+        the chain rule.
+        """
+        return circuit.as_matrices()
+
     def rest(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Stream:
         """The start of a stream: everything at rest."""
+        circuit = self.shaped(circuit)
         signal = self.rule.signal.rest(circuit, batch, jax.random.fold_in(key, 1))
         target = circuit.stages[-1].rest(batch) if self.loss.kernel else None
         return Stream(circuit.rest(batch), self.init(circuit, batch, key), signal, target)
 
     def block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
         """Gradient of the loss summed over the block, and the stream after it."""
+        if not circuit.mapped:
+            return self._block(circuit, feedback, stream, data)
+        shaped, back = jax.vjp(self.shaped, circuit)
+        outcome = self._block(shaped, feedback, stream, data)
+        # A rule may have detached resets, which is part of the structure and no array.
+        leaves = jax.tree.leaves(outcome.gradient)
+        same = jax.tree.unflatten(jax.tree.structure(shaped), leaves)
+        return outcome._replace(gradient=back(same)[0])
+
+    def _block(self, circuit: Circuit, feedback: Feedback, stream: Stream, data: Data) -> Outcome:
         if not self.loss.kernel:
             return self.outcome(circuit, feedback, stream, data)
         assert stream.target is not None  # every stream begins with rest

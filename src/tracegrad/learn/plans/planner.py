@@ -99,6 +99,8 @@ def _independent(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None) ->
         return Choice(dense, start + f"products, since {share}")
     if jax.default_backend() != "cpu":
         return Choice(dense, start + "products, since events run on a CPU only")
+    if circuit.mapped:
+        return Choice(dense, start + "products, since events serve all-to-all connections only")
     events = Events(rule, loss, work.learned)
     try:
         events.compile(circuit)

@@ -57,6 +57,10 @@ class Step(AbstractPlan):
         assert isinstance(influence, Block)  # `alike` finds nothing for others
         return replace(influence, common=self.common)
 
+    def shaped(self, circuit: Circuit) -> Circuit:
+        """As the influence is carried."""
+        return self.influence.shaped(circuit, self.taps(circuit))
+
     def taps(self, circuit: Circuit) -> Taps:
         """The filter's taps, and the running sum that the rate regulariser reads."""
         one = jnp.ones((), circuit.stages[0].dtype)
