@@ -19,6 +19,7 @@ from references import REFERENCES, Weights, eprop_step, traces, training_step
 from workloads import LEARNING_RATE, WORKLOADS, Given, Workload, given, network
 
 import tracegrad as tg
+from tracegrad.learn.plans.checkpoint import Checkpoint
 from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.events import Events
 from tracegrad.learn.plans.window import Window
@@ -112,6 +113,11 @@ def window(inner: Callable[..., Any], rule: tg.Rule, loss: Any) -> Window:
     return Window(rule, loss, inner(rule, loss), HORIZON, PART)
 
 
+def checkpoint(inner: Callable[..., Any], rule: tg.Rule, loss: Any) -> Checkpoint:
+    """Bounded memory, and exact."""
+    return Checkpoint(rule, loss, inner(rule, loss))
+
+
 def rows(name: str, arrays: Given) -> dict[str, Row]:
     """What is compared at a workload."""
     work, adam = WORKLOADS[name], optax.adam(LEARNING_RATE)
@@ -143,8 +149,9 @@ def rows(name: str, arrays: Given) -> dict[str, Row]:
     }
     if name == "W1T1600":
         for inner in (chunk, events):
-            label = f"eprop, window of {inner.__name__}"
-            found[label] = ours(eprop, work, arrays, partial(window, inner), None, adam)
+            for outer in (window, checkpoint):
+                label = f"eprop, {outer.__name__} of {inner.__name__}"
+                found[label] = ours(eprop, work, arrays, partial(outer, inner), None, adam)
     else:
         if name == "W1":  # at W2 it takes a quarter of a minute
             found["naive e-prop"] = reference("naive e-prop", arrays)
