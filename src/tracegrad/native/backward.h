@@ -10,11 +10,12 @@
 
    In: xs (T,B,m), valid (T,B) or nothing, outputs (T,B,n), output before (B,n), asked (T,B,n),
    kept states and currents (T,B,n), states before (B,n) that are read, coefficients (n),
-   self-weights (n), taps (2 TAPS). Out: gradients of weights (m,n), recurrent weights (n,n),
-   biases (n), coefficients (n). */
+   self-weights (n), taps (2 TAPS), cotangents of states, output and taps after the block (A,B,n).
+   Out: gradients of weights (m,n), recurrent weights (n,n), biases (n), coefficients (n), and the
+   cotangents before the block (A,B,n). */
 #include "runtime.h"
 
-enum { LANES = 64 / sizeof(REAL), VECTORS = WIDTH / LANES };
+enum { LANES = 64 / sizeof(REAL), VECTORS = WIDTH / LANES, CARRIED = STATES + TAPS + 1 };
 typedef REAL Vector __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
 
 /* Events by line: where each occurred (a row of the group) and its value. */
@@ -27,9 +28,9 @@ typedef struct {
 typedef struct {
   int64_t T, B, m, n, samples, groups;
   const REAL *xs, *z, *z0, *asked[ASKED + 1], *s[STATES + 1], *i[PORTS], *s0[STATES + 1];
-  const REAL *c[COEFFICIENTS + 1], *own[PORTS], *taps;
+  const REAL *c[COEFFICIENTS + 1], *own[PORTS], *taps, *later;
   const uint8_t *valid;
-  REAL *d_weight[PORTS], *d_recurrent[PORTS], *d_bias[PORTS], *d_c[COEFFICIENTS + 1];
+  REAL *d_weight[PORTS], *d_recurrent[PORTS], *d_bias[PORTS], *d_c[COEFFICIENTS + 1], *earlier;
   Lists *below, *itself;
 } Backward;
 
@@ -123,11 +124,14 @@ static void accumulate(REAL *out, int64_t n, int64_t w, const REAL *d, const Lis
 /* One column of neurons of one sample, from the last step to the first. */
 static void go_back(const Backward *f, int64_t b, int64_t j, int64_t w, REAL *adjoint,
                     REAL *const *d, int64_t place) {
-  memset(adjoint, 0, sizeof(REAL) * WIDTH * (STATES + TAPS + 1));
-  REAL *a[STATES + TAPS + 1], *d_i[PORTS], *d_c[COEFFICIENTS + 1];
+  REAL *a[CARRIED], *d_i[PORTS], *d_c[COEFFICIENTS + 1];
   const REAL *asked[ASKED + 1], *before[STATES + 1], *after[STATES + 1], *i[PORTS];
   const REAL *c[COEFFICIENTS + 1], *own[PORTS];
-  for (int k = 0; k < STATES + TAPS + 1; k++) a[k] = adjoint + k * WIDTH;
+  const size_t bytes = sizeof(REAL) * (size_t)w;
+  for (int k = 0; k < CARRIED; k++) {
+    a[k] = adjoint + k * WIDTH;
+    memcpy(a[k], f->later + (k * f->B + b) * f->n + j, bytes);
+  }
   for (int k = 0; k < COEFFICIENTS; k++) c[k] = f->c[k] + j;
   for (int k = 0; k < COEFFICIENTS; k++) d_c[k] = f->d_c[k] ? f->d_c[k] + j : NULL;
   for (int p = 0; p < PORTS; p++) own[p] = f->own[p] ? f->own[p] + j : NULL;
@@ -149,6 +153,8 @@ static void go_back(const Backward *f, int64_t b, int64_t j, int64_t w, REAL *ad
     for (int p = 0; p < PORTS; p++) i[p] = READ_CURRENT[p] ? f->i[p] + at : NULL;
     neuron_back(w, a, asked, before, z, after, i, c, own, f->taps, d_c, d_i);
   }
+  for (int k = 0; k < CARRIED; k++)
+    memcpy(f->earlier + (k * f->B + b) * f->n + j, a[k], bytes);
 }
 
 static int backward_column(void *shared, int64_t column) {
@@ -156,7 +162,7 @@ static int backward_column(void *shared, int64_t column) {
   const int64_t j = column * WIDTH, w = f->n - j < WIDTH ? f->n - j : WIDTH;
   const int64_t rows = f->samples * f->T;
   REAL *memory =
-      calloc((size_t)(WIDTH * (rows * PORTS + STATES + TAPS + 1)), sizeof(REAL));
+      calloc((size_t)(WIDTH * (rows * PORTS + CARRIED)), sizeof(REAL));
   if (!memory) return 1;
   REAL *d[PORTS], *adjoint = memory + WIDTH * rows * PORTS;
   for (int p = 0; p < PORTS; p++) d[p] = memory + WIDTH * rows * p;
@@ -216,6 +222,7 @@ XLA_FFI_Error *backward(XLA_FFI_CallFrame *frame) {
   for (int p = 0; p < PORTS; p++)
     if (OWN_WEIGHT && FROM_ITSELF[p]) f.own[p] = argument(frame, a++);
   f.taps = argument(frame, a++);
+  f.later = argument(frame, a++);
   for (int p = 0; p < PORTS; p++)
     if (FROM_BELOW[p]) f.d_weight[p] = result(frame, r++);
   for (int p = 0; p < PORTS; p++)
@@ -224,6 +231,7 @@ XLA_FFI_Error *backward(XLA_FFI_CallFrame *frame) {
     if (BIAS && FROM_BELOW[p]) f.d_bias[p] = result(frame, r++);
   for (int k = 0; k < COEFFICIENTS; k++)
     if (GRADIENT_C) f.d_c[k] = result(frame, r++);
+  f.earlier = result(frame, r++);
   clear(frame);
   /* A group's cotangents of currents should stay in the second cache; threads want some groups. */
   const int64_t cache = 524288 / (int64_t)sizeof(REAL) / (WIDTH * PORTS * (f.T ? f.T : 1));

@@ -13,13 +13,13 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num, PRNGKeyArray
 from tracegrad.learn.alike import alike
 from tracegrad.learn.loss import Loss, mean_squared_error
 from tracegrad.learn.paths import neurons_learn, pull_back, require_paths
-from tracegrad.learn.plans.chunked_sgd import ChunkedSGD, Inside, chunkable
+from tracegrad.learn.plans.chunked_sgd import ChunkedSGD, Inside, chunkable, in_chunks
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream
 from tracegrad.learn.plans.planner import Choice, Work, choose
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, Network
-from tracegrad.run.given_plan import check_common, check_plan
+from tracegrad.run.given_plan import check_chunked, check_common, check_plan
 from tracegrad.substrate.substrate import IDEAL, Placed, Substrate, move
 
 T = TypeVar("T")
@@ -311,28 +311,7 @@ class Learner:
         """An update after each window, with none that waits."""
         if not isinstance(plan, ChunkedSGD):
             return self._walk(state, windows, plan)
-        steps, _, batch, _ = windows.xs.shape
-        length = plan.length(batch)
-        whole = steps - steps % length
-        chunks, rest = (
-            jax.tree.map(lambda a, s=part: a[s], windows)
-            for part in (slice(whole), slice(whole, None))
-        )
-
-        def chunk(state: LearnerState, windows: Data) -> tuple[LearnerState, Outcome]:
-            network, stream = state.network, _stream(state)
-            flat = jax.tree.map(lambda a: a[:, 0], windows)
-            inside, inner, start = plan.enter(network, stream, flat)
-            state = state._replace(network=inner, stream=start)
-            state, outcome = self._walk(state, windows, inside)
-            network, stream = plan.leave(network, inside, (state.network, _stream(state)))
-            return state._replace(network=network, stream=stream), outcome
-
-        folded = jax.tree.map(lambda a: a.reshape(-1, length, *a.shape[1:]), chunks)
-        state, first = jax.lax.scan(chunk, state, folded)
-        first = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), first)
-        state, last = self._walk(state, rest, plan.step)
-        return state, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, last)
+        return in_chunks(plan, state, windows, self._walk)
 
     def _walk(
         self, state: LearnerState, windows: Data, plan: AbstractPlan | Inside

@@ -82,7 +82,7 @@ class Chunk(AbstractReverse):
         """See `AbstractReverse`."""
         stage, taps = circuit.stages[index], self.taps(circuit, index)
         names = [*seen.start.s, *taps] if trace is not None else []
-        start = _start(stage, taps, names, seen)
+        start = _start(stage, taps, names, seen.start.z)
         weight = self.influence.own_weight(stage)
         adjoint, currents = _backward(stage, taps, weight, start, asked, seen)
         per_start = _collect(stage, adjoint, currents, seen, names)
@@ -96,6 +96,22 @@ class Chunk(AbstractReverse):
         return gradient, None if trace is None else _carried(
             stage, taps, trace, dict(zip(names, per_start[1:], strict=True)), seen
         )
+
+    def silent(self, circuit: Circuit, index: int, batch: int) -> Adjoint:
+        """See `AbstractReverse`."""
+        stage = circuit.stages[index]
+        return _start(stage, self.taps(circuit, index), [], stage.rest(batch).z)
+
+    def resume(
+        self, circuit: Circuit, index: int, after: Adjoint, asked: Rows, seen: Seen
+    ) -> tuple[Stage, Adjoint]:
+        """See `AbstractReverse`."""
+        stage, taps = circuit.stages[index], self.taps(circuit, index)
+        weight = self.influence.own_weight(stage)
+        before, currents = _backward(stage, taps, weight, after, asked, seen)
+        gradient = _collect(stage, before, currents, seen, [])[0].as_gradient(stage)
+        nothing = jax.tree.map(jnp.zeros_like, before.coefficients)
+        return gradient, before._replace(coefficients=nothing)
 
 
 def _through(
@@ -119,16 +135,18 @@ def _through(
     return end, current, after
 
 
-def _start(stage: Stage, taps: Taps, names: list[str], seen: Seen) -> Adjoint:
-    """Cotangents at the end of the block: none for the loss, one for each carried quantity."""
-    shape = (1 + len(names), *seen.start.z.shape)
-    zero = jnp.zeros(shape, seen.start.z.dtype)
+def _start(stage: Stage, taps: Taps, names: list[str], like: Array) -> Adjoint:
+    """Cotangents at the end of the block: none for the loss, one for each carried quantity.
+
+    `like` is an output (batch, n).
+    """
+    zero = jnp.zeros((1 + len(names), *like.shape), like.dtype)
 
     def unit(name: str) -> Array:
         return zero.at[1 + names.index(name)].set(1.0) if name in names else zero
 
     return Adjoint(
-        {row: unit(row) for row in seen.start.s},
+        {row: unit(row) for row in stage.rest(1).s},
         zero,
         {tap: unit(tap) for tap in taps},
         {name: zero for name in stage.coefficients},

@@ -7,6 +7,7 @@ step: its weights are the coefficients of the change, its traces the coefficient
 matrices themselves are read and written once a chunk.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -219,6 +220,38 @@ class Inside(NamedTuple):
         for port, coefficients in stage.weight.items():
             currents[port] = currents[port] + current(coefficients, seen[port])
         return currents, selves
+
+
+def in_chunks(
+    plan: ChunkedSGD,
+    state: Any,
+    windows: Data,
+    walk: Callable[[Any, Data, Step | Inside], tuple[Any, Any]],
+) -> tuple[Any, Any]:
+    """A learner's state through windows of one step: whole chunks, and what is left over by steps.
+
+    The state has a `network` and a `stream`; `walk` goes through windows with an update after each.
+    """
+    steps, _, batch, _ = windows.xs.shape
+    length = plan.length(batch)
+    whole = steps - steps % length if length > 1 else 0
+
+    def chunk(state: Any, windows: Data) -> tuple[Any, Any]:
+        flat = jax.tree.map(lambda a: a[:, 0], windows)
+        inside, inner, start = plan.enter(state.network, state.stream, flat)
+        ended, done = walk(state._replace(network=inner, stream=start), windows, inside)
+        network, stream = plan.leave(state.network, inside, (ended.network, ended.stream))
+        return ended._replace(network=network, stream=stream), done
+
+    if not whole:
+        return walk(state, windows, plan.step)
+    chunks = jax.tree.map(lambda a: a[:whole].reshape(-1, length, *a.shape[1:]), windows)
+    state, done = jax.lax.scan(chunk, state, chunks)
+    done = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), done)
+    if whole == steps:
+        return state, done
+    state, last = walk(state, jax.tree.map(lambda a: a[whole:], windows), plan.step)
+    return state, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), done, last)
 
 
 def _count(spans: Sources) -> int:

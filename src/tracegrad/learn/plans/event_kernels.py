@@ -15,6 +15,7 @@ from tracegrad.native.compiler import target
 from tracegrad.native.scalar import Code, NoCodeError, translate
 
 Valid = Bool[Array, "time batch"]
+Cotangents = Float[Array, "carried batch n"]  # of states, output and taps, in this order
 _WIDE, _NARROW = 64, 16  # neurons that one thread takes at a time
 
 
@@ -156,14 +157,22 @@ class Backward:
         )
         self.target = target(source, "backward")
 
-    def __call__(self, stage: Stage, own_weight: Ports, block: Block, signals: Rows) -> Stage:
-        """The gradient, for what is asked at every step of a block."""
+    def silent(self, stage: Stage, batch: int) -> Cotangents:
+        """No cotangents after a block."""
+        carried = len(self.names.rows) + 1 + len(self.asked.taps)
+        return jnp.zeros((carried, batch, stage.size), stage.dtype)
+
+    def __call__(
+        self, stage: Stage, own_weight: Ports, block: Block, signals: Rows, after: Cotangents
+    ) -> tuple[Stage, Cotangents]:
+        """The gradient, for what is asked at every step of a block; cotangents before it."""
         names, m, n = self.names, stage.lines, stage.size
         shapes = [
             *((m, n) for _ in names.below),
             *((n, n) for _ in names.itself),
             *((n,) for _ in names.below if stage.bias is not None),
             *((n,) for _ in names.coefficients if self.asked.coefficients),
+            after.shape,
         ]
         dtype = stage.dtype
         fixed = [value for tap in self.asked.taps.values() for value in (tap.decay, tap.gain)]
@@ -181,6 +190,7 @@ class Backward:
             *(stage.coefficients[c] for c in names.coefficients),
             *(own_weight[p] for p in names.itself if self.asked.own_weight),
             jnp.stack([jnp.asarray(f, dtype) for f in fixed]) if fixed else jnp.zeros(1, dtype),
+            after,
         )
         rest = iter(found)
         weight = {p: next(rest).T for p in names.below}
@@ -188,9 +198,8 @@ class Backward:
         bias = None if stage.bias is None else {p: next(rest) for p in names.below}
         none = jnp.zeros(n, dtype)
         c = {k: next(rest) if self.asked.coefficients else none for k in names.coefficients}
-        return Stage(
-            weight, recurrent if stage.recurrent is not None else None, bias, c, stage.neuron
-        )
+        own = recurrent if stage.recurrent is not None else None
+        return Stage(weight, own, bias, c, stage.neuron), next(rest)
 
 
 def _call(name: str, results: list[jax.ShapeDtypeStruct], *arguments: Array) -> list[Array]:

@@ -15,7 +15,7 @@ from tracegrad.learn.demand import demanded
 from tracegrad.learn.filter import OUTPUT
 from tracegrad.learn.influence import Trace
 from tracegrad.learn.local import Rows
-from tracegrad.learn.plans.event_kernels import Asked, Backward, Block, Forward, Kept
+from tracegrad.learn.plans.event_kernels import Asked, Backward, Block, Cotangents, Forward, Kept
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.reverse import AbstractReverse, Seen, Verdict
 from tracegrad.learn.signal import Feedback
@@ -71,11 +71,23 @@ class Events(AbstractReverse):
         self, circuit: Circuit, index: int, trace: Trace | None, asked: Rows, seen: Seen
     ) -> tuple[Stage, Trace | None]:
         """See `AbstractReverse`."""
+        silent = self.silent(circuit, index, seen.start.z.shape[0])
+        return self.resume(circuit, index, silent, asked, seen)[0], None
+
+    def silent(self, circuit: Circuit, index: int, batch: int) -> Cotangents:
+        """See `AbstractReverse`."""
+        stage = circuit.stages[index]
+        return Backward(stage, self._asks(circuit, index)).silent(stage, batch)
+
+    def resume(
+        self, circuit: Circuit, index: int, after: Cotangents, asked: Rows, seen: Seen
+    ) -> tuple[Stage, Cotangents]:
+        """See `AbstractReverse`."""
         stage = circuit.stages[index]
         kept = Kept(seen.after.s, seen.current)
         block = Block(seen.incoming, seen.start, seen.after.z, kept, seen.valid)
         own = self.influence.own_weight(stage)
-        return Backward(stage, self._asks(circuit, index))(stage, own, block, asked), None
+        return Backward(stage, self._asks(circuit, index))(stage, own, block, asked, after)
 
     def _asks(self, circuit: Circuit, index: int) -> Asked:
         """What is asked of a stage; the readout has no taps, and its output is asked."""

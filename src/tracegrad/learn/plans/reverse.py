@@ -88,6 +88,19 @@ class AbstractReverse(AbstractPlan):
     ) -> tuple[Stage, Trace | None]:
         """Gradient of one stage, and its traces at the end of the block."""
 
+    @abstractmethod
+    def silent(self, circuit: Circuit, index: int, batch: int) -> Any:
+        """No cotangents at the end of a part of a block: what `resume` starts from."""
+
+    @abstractmethod
+    def resume(
+        self, circuit: Circuit, index: int, after: Any, asked: Rows, seen: Seen
+    ) -> tuple[Stage, Any]:
+        """Gradient of one stage over a part of a block, and its cotangents before the part.
+
+        `after` are those at the end of the part; nothing came before the block.
+        """
+
     def taps(self, circuit: Circuit, index: int) -> Taps:
         """The filter's taps behind a stage; the readout has none."""
         return self.rule.filter.taps(circuit) if index < len(circuit.hidden) else {}
@@ -101,7 +114,7 @@ class AbstractReverse(AbstractPlan):
         steps, counts = count_steps(data), [here.total for here in seen[:-1]]
         judged = Verdict(errors, data.ys, data.weight)
         asked = self.asked(circuit, feedback, moments(circuit, seen), judged)
-        asked = [*map(partial(self._penalise, steps=steps), asked, counts), {OUTPUT: errors}]
+        asked = [*map(partial(self.penalise, steps=steps), asked, counts), {OUTPUT: errors}]
         gradients, traces = [], []
         for index in range(len(circuit.stages)):
             trace = stream.memory[index] if stream.memory else None
@@ -126,7 +139,7 @@ class AbstractReverse(AbstractPlan):
         signals: Any = jax.vmap(at)(moments, judged)
         return [{self.rule.filter.meets(circuit): signal} for signal in signals]
 
-    def _penalise(self, asked: Rows, count: Array, steps: Array) -> Rows:
+    def penalise(self, asked: Rows, count: Array, steps: Array) -> Rows:
         """Add what the rate regulariser asks of a layer's output: the same at every step."""
         if not self.loss.rate.strength:
             return asked
