@@ -140,7 +140,7 @@ def load_results(path: Path) -> Results:
     if not path.is_file():
         raise DataError(f"There is no result file {path}. Run the study first.")
     try:
-        base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=0.2)
+        base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=0.2)
         _check_ours(base)
         noted = base.execute(f"SELECT {', '.join(COLUMNS)} FROM study").fetchone()
         rows = list(_rows(base))
