@@ -8,6 +8,7 @@ from result import FOLDER
 from tables import crossover, memory, source, table
 
 from tracegrad.bench.curve import AXES, exponent, fastest
+from tracegrad.bench.disturbance import QUIET
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 START, END = "<!-- results -->", "<!-- /results -->"
@@ -31,7 +32,7 @@ def peer_row(row: dict, ours: float | None) -> list[str]:
         slower,
         used,
         f"{row['compile_s']:.1f}",
-        f"{row['load']:.0f}",
+        f"{100 * row['others']:.0f} %",
     ]
 
 
@@ -39,15 +40,18 @@ def peers(content: dict) -> str:
     """Every peer at every workload, with what was skipped and why."""
     parts = ["## Beside other libraries", PEERS]
     heads = ["library and mode", "median (ms)", "× expert BPTT", "× at best", "× tracegrad",
-             "memory (MiB)", "first step (s)", "load"]  # fmt: skip
+             "memory (MiB)", "first step (s)", "others"]  # fmt: skip
     rows = sorted(content["rows"], key=lambda row: row["workload"])
     for workload, group in groupby(rows, lambda row: row["workload"]):
         found = list(group)
-        ran = sorted((r for r in found if "ratio" in r), key=lambda r: r["best_ratio"])
+        ran = sorted(filter(quiet, found), key=lambda r: r["best_ratio"])
         same = [r for r in ran if online(r) == (workload == "W3")]
         ours = [r["best_ratio"] for r in same if r["peer"] == "tracegrad"]
         lines = [peer_row(row, min(ours, default=None)) for row in ran]
         parts += [f"**{workload}** ({shape(content['settings'][workload])}):", table(heads, lines)]
+        loud = [r for r in found if "ratio" in r and not quiet(r)]
+        if loud:
+            parts.append(LOUD + ", ".join(f"{r['peer']} {r['mode']}" for r in loud) + ".")
         skipped = [r for r in found if "skipped" in r]
         if skipped:
             said = (f"{r['peer']} {r.get('mode', '')}: {r['skipped']}" for r in skipped)
@@ -55,6 +59,17 @@ def peers(content: dict) -> str:
     about = {r["peer"]: r for r in rows if "differs" in r}
     notes = [f"- {name} ({', '.join(r['packages'])}): {r['differs']}." for name, r in about.items()]
     return "\n\n".join([*parts, "\n".join(notes), source(content)])
+
+
+def quiet(row: dict) -> bool:
+    """Whether it was measured while others hardly used the machine."""
+    return "ratio" in row and row["others"] is not None and row["others"] <= QUIET
+
+
+def used(rows: list[dict]) -> str:
+    """What others used of the machine while rows were measured."""
+    shares = [row["others"] for row in rows if row.get("others") is not None]
+    return f"Others used {100 * min(shares):.0f} to {100 * max(shares):.0f} % of the machine."
 
 
 def online(row: dict) -> bool:
@@ -82,14 +97,15 @@ def roofline(content: dict) -> str:
         ]
         for row in content["rows"]
     ]
-    return "\n\n".join(["## Roofline", intro, table(heads, lines), source(content)])
+    where = f"{used(content['rows'])} {source(content)}"
+    return "\n\n".join(["## Roofline", intro, table(heads, lines), where])
 
 
 def series(rows: list[dict], quantity: str) -> dict[str, dict[float, float]]:
     """Of each plan: value of the axis -> time or memory."""
-    names = dict.fromkeys(name for row in rows for name in row.get("ms", {}))
+    names = dict.fromkeys(name for row in rows for name in row.get(quantity, {}))
     return {
-        name: {r["value"]: r[quantity][name] for r in rows if name in r.get("ms", {})}
+        name: {r["value"]: r[quantity][name] for r in rows if name in r.get(quantity, {})}
         for name in names
     }
 
@@ -131,24 +147,29 @@ def curves(content: dict) -> str:
     groups = groupby(content["rows"], lambda row: row["axis"])
     parts = [axis_part(name, list(rows)) for name, rows in groups]
     budget = CURVES.format(**content["settings"])
-    return "\n\n".join(["## Curves", budget, PICTURE, *parts, source(content)])
+    where = f"{used(content['rows'])} {source(content)}"
+    return "\n\n".join(["## Curves", budget, PICTURE, *parts, where])
 
 
-PEERS = """One training step (gradient and Adam) on the same arrays: input spikes, targets and weights.
-Each library runs in a process and an environment of its own (`make bench-peers`) and takes a step in turn
-with expert BPTT in JAX, so that each ratio is one within a run; `load` is that of the machine then, and above
-its cores it inflates milliseconds. `× at best` is the ratio of the shortest times of both, which other work
-disturbs the least, and `× tracegrad` is to its fastest row that does the same: an update at every
-step at W3, one after the sequence elsewhere. Memory is the growth of the process over what it held before the
-network was built."""
-ROOFLINE = """A product of two 2048 x 2048 matrices reaches {product:.0f} GFLOP/s by XLA here, a copy {cached:.0f}
-GB/s within the cache (4 MB) and {far:.0f} GB/s in memory (256 MB), read and write counted. What a row has to do
-at least is counted from its sizes and spikes (`tracegrad.bench.cost`); its bound is the longer of the two, at the
-faster copy. Events do few operations, in rows, so neither peak binds them."""
-CURVES = """One size of W1 varies; T is varied for a single sequence. Exponents are of a power law fitted to the upper
-half of the points. A point is left out if its program needs more than {memory:g} GB or its first run takes longer
-than {limit:g} s. Memory is that of the compiled program beyond its input; plans that keep a tape grow with T, the
-windows and the trace of an update at every step add nothing to what the outputs need."""
+PEERS = """One training step (gradient and Adam) on the same arrays: input spikes, targets and
+weights. Each library runs in a process and an environment of its own (`make bench-peers`) and
+takes a step in turn with expert BPTT in JAX, so that each ratio is one within a run; `others` is
+what others used of the machine meanwhile, and a row with more than a tenth is left out. `× at
+best` is the ratio of the shortest times of both, which other work disturbs the least, and `×
+tracegrad` is to its fastest row that does the same: an update at every step at W3, one after the
+sequence elsewhere. Memory is the growth of the process over what it held before the network was
+built."""
+LOUD = "Left out, since others used more than a tenth of the machine meanwhile: "
+ROOFLINE = """A product of two 2048 x 2048 matrices reaches {product:.0f} GFLOP/s by XLA here, a
+copy {cached:.0f} GB/s within the cache (4 MB) and {far:.0f} GB/s in memory (256 MB), read and
+write counted. What a row has to do at least is counted from its sizes and spikes
+(`tracegrad.bench.cost`); its bound is the longer of the two, at the faster copy. Events do few
+operations, in rows, so neither peak binds them."""
+CURVES = """One size of W1 varies; T is varied for a single sequence. Exponents are of a power law
+fitted to the upper half of the points. A point is left out if its program needs more than
+{memory:g} GB or its first run takes longer than {limit:g} s. Memory is that of the compiled
+program beyond its input; plans that keep a tape grow with T, the windows and the trace of an
+update at every step add nothing to what the outputs need."""
 PICTURE = "![Time and memory of a training step as one size grows](images/curves.png)"
 PARTS = {
     "peers": peers,

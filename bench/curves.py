@@ -8,12 +8,14 @@ import argparse
 import json
 import statistics
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import optax
 import result
 
 from tracegrad.bench.curve import AXES, Point
+from tracegrad.bench.disturbance import Disturbance
 from tracegrad.bench.learners import Learning, chunk, events, learner_row, window_of
 from tracegrad.bench.row import Row
 from tracegrad.bench.rows import MakeRow, reference
@@ -39,19 +41,27 @@ def makers(point: Point, arrays: Given) -> dict[str, MakeRow]:
     return found
 
 
-def ready(makers: dict[str, MakeRow], gigabytes: float, seconds: float) -> tuple[dict, dict]:
-    """The rows that fit, and why the others do not."""
-    rows: dict[str, Row] = {}
-    left: dict[str, str] = {}
+class Found(NamedTuple):
+    """The rows that fit, the bytes of all that were compiled, and why the others do not fit."""
+
+    rows: dict[str, Row]
+    memory: dict[str, int]
+    left: dict[str, str]
+
+
+def ready(makers: dict[str, MakeRow], gigabytes: float, seconds: float) -> Found:
+    """Compile all, and run once what has the memory to."""
+    found = Found({}, {}, {})
     for name, make in makers.items():
         row = make()
+        found.memory[name] = row.memory
         if row.memory > gigabytes * 1e9:
-            left[name] = f"needs {row.memory / 1e9:.1f} GB"
+            found.left[name] = f"needs {row.memory / 1e9:.1f} GB"
         elif (took := row.run()) > seconds:
-            left[name] = f"takes {took:.0f} s"
+            found.left[name] = f"takes {took:.0f} s"
         else:
-            rows[name] = row
-    return rows, left
+            found.rows[name] = row
+    return found
 
 
 def at(point: Point, options: argparse.Namespace) -> dict:
@@ -61,13 +71,15 @@ def at(point: Point, options: argparse.Namespace) -> dict:
     if planned > options.memory:
         return {"left_out": {"all": f"would need {planned:.1f} GB"}}
     arrays = point.arrays()
-    rows, left = ready(makers(point, arrays), options.memory, options.limit)
-    times = timed(rows, options.seconds) if rows else {}
+    found = ready(makers(point, arrays), options.memory, options.limit)
+    watch = Disturbance()
+    times = timed(found.rows, options.seconds) if found.rows else {}
     inputs = arrays.xs.nbytes
     return {
         "ms": {name: 1e3 * statistics.median(t) for name, t in times.items()},
-        "memory_mib": {name: (row.memory - inputs) / 2**20 for name, row in rows.items()},
-        "left_out": left,
+        "memory_mib": {name: (size - inputs) / 2**20 for name, size in found.memory.items()},
+        "left_out": found.left,
+        "others": watch.share(),
     }
 
 

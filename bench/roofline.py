@@ -10,6 +10,7 @@ import result
 
 from tracegrad.bench import WORKLOADS, given, measure, rows
 from tracegrad.bench.cost import ADAM, SGD, Cost, by_events, dense, every_step
+from tracegrad.bench.disturbance import Disturbance
 from tracegrad.bench.roofline import peaks, shares
 from tracegrad.bench.workload import spikes
 
@@ -53,11 +54,14 @@ def main() -> None:
     for name in options.workloads:
         work, needs = WORKLOADS[name], costs(name)
         makers = {k: make for k, make in rows(name, work, given(work)).items() if k in needs}
-        for row in measure(name, makers, options.seconds, print):
+        watch = Disturbance()
+        found = measure(name, makers, options.seconds, print)
+        others = watch.share()
+        for row in found:
             cost = needs[row.row]
             share = shares(cost, row.ms / 1e3, machine)
             kept.append({"workload": name, "row": row.row, "ms": row.ms} | cost._asdict())
-            kept[-1]["shares"] = share
+            kept[-1] |= {"shares": share, "others": others}
             print(kept[-1], flush=True)
         result.write("roofline", machine._asdict(), kept)
 

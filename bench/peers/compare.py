@@ -1,8 +1,8 @@
 """tracegrad beside its peers on the same arrays, each in turn with expert BPTT in JAX.
 
 A peer's process holds the network; it and expert BPTT (in this process) take a step in turn, so
-that the ratio is one within a run. Each row has the load of the machine at its time. Rows of other
-peers and workloads stay in the result file as long as they are of the same commit.
+that the ratio is one within a run. Each row says what others used of the machine meanwhile.
+Rows of other peers and workloads stay in the result file as long as they are of the same commit.
 """
 
 import argparse
@@ -23,6 +23,7 @@ sys.path.append(str(HERE.parent))
 import result  # noqa: E402  the folder above holds it
 
 from tracegrad.bench import REFERENCES, WORKLOADS, Given, Row, given, rows, timed  # noqa: E402
+from tracegrad.bench.disturbance import Disturbance  # noqa: E402
 from tracegrad.bench.references.weights import weights  # noqa: E402
 from tracegrad.bench.rows import BASE  # noqa: E402
 from tracegrad.bench.workload import ALPHA, BETA, KAPPA, LEARNING_RATE, SLOPE  # noqa: E402
@@ -36,7 +37,9 @@ BY_HAND = "JAX, by hand"
 PATIENCE = 300.0  # seconds for an answer: compiling and one step
 
 
-def summary(times: dict[str, list[float]], name: str) -> dict[str, float]:
+def summary(
+    times: dict[str, list[float]], name: str, others: float | None
+) -> dict[str, float | None]:
     """Median, shortest and ratios to the base; that of the shortest is disturbed the least."""
     median = statistics.median(times[name])
     return {
@@ -46,6 +49,7 @@ def summary(times: dict[str, list[float]], name: str) -> dict[str, float]:
         "best_ratio": min(times[name]) / min(times[BASE]),
         "runs": len(times[name]),
         "load": os.getloadavg()[0],
+        "others": others,
     }
 
 
@@ -55,7 +59,7 @@ def write_work(arrays: Given, path: Path) -> None:
     np.savez(path, **arrays._asdict(), **constants, learning_rate=LEARNING_RATE)
 
 
-def compared(call: list[str], base: Row, seconds: float) -> dict[str, float | str]:
+def compared(call: list[str], base: Row, seconds: float) -> dict[str, float | str | None]:
     """One mode of a peer in turn with the base, or why it does not run."""
     with tempfile.TemporaryDirectory() as folder:
         with PeerProcess(call, Path(folder) / "log", PATIENCE) as peer:
@@ -68,10 +72,12 @@ def compared(call: list[str], base: Row, seconds: float) -> dict[str, float | st
                     return last["seconds"]
 
                 found = {BASE: base, "peer": Row(run, 0, first["compile_s"], "")}
+                watch = Disturbance([peer.pid])
                 times = timed(found, seconds)
+                others = watch.share()
             except PeerError as error:
                 return {"skipped": str(error)}
-        return summary(times, "peer") | first | {"growth_mib": last["growth_mib"]}
+        return summary(times, "peer", others) | first | {"growth_mib": last["growth_mib"]}
 
 
 def of_peer(name: str, work: str, given_at: Path, base: Row, seconds: float) -> list[dict]:
@@ -95,13 +101,14 @@ def of_peer(name: str, work: str, given_at: Path, base: Row, seconds: float) -> 
 
 def of_tracegrad(work: str, made: dict[str, Row], loss: float, seconds: float) -> list[dict]:
     """The base and ours, timed in turn."""
-    times = timed(made, seconds)
-    found = []
+    watch = Disturbance()
+    times, found = timed(made, seconds), []
+    others = watch.share()
     for label, row in made.items():
         more = {"plan": row.plan, "compile_s": row.compile_s, "memory_mib": row.memory / 2**20}
         who = BY_HAND if label == BASE else "tracegrad"
         about = {"workload": work, "peer": who, "mode": label, "loss": loss} | more
-        found.append(about | summary(times, label))
+        found.append(about | summary(times, label, others))
         print(found[-1], flush=True)
     return found
 

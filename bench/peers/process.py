@@ -41,6 +41,11 @@ class PeerProcess:
         with self._process:  # waits, and closes the pipes
             pass
 
+    @property
+    def pid(self) -> int:
+        """Of the peer."""
+        return self._process.pid
+
     def step(self) -> dict[str, float]:
         """What one training step took."""
         assert self._process.stdin is not None
