@@ -70,7 +70,7 @@ def _update(given: WeightFormat) -> AbstractUpdate:
     if given.accumulator_bits is None:
         return Direct(rounding, given.most)
     wide = Fixed(given.accumulator_bits, given.accumulator_fraction or 0)
-    return Accumulate(wide, rounding)
+    return Accumulate(format=wide, rounding=rounding)
 
 
 def _mismatch(flaws: Flaws) -> Mismatch:

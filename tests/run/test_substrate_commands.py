@@ -1,0 +1,68 @@
+"""Substrates on the command line: listed, audited, and learned on."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tracegrad.run import cli
+from tracegrad.run.build import build_learner
+from tracegrad.run.config_file import from_toml, to_toml
+from tracegrad.run.train import train
+from tracegrad.substrate.from_preset import substrate
+from tracegrad.substrate.weights import by_name, is_weight
+
+from .conftest import TINY
+
+
+def test_the_list_has_every_platform(capsys):
+    assert cli.main(["substrates"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 8
+    assert any(line.startswith("loihi1") and "Loihi 1" in line for line in lines)
+
+
+def test_an_audit_says_why_a_platform_cannot_host_a_rule(capsys, tmp_path):
+    out = tmp_path / "audit.json"
+    sizes = ["--inputs", "6", "--hidden", "8", "--outputs", "17", "--neuron", "LIF"]
+    command = ["audit", "ottt", *sizes, "--substrate", "reckon", "--out", str(out)]
+    assert cli.main(command) == 0
+    text = capsys.readouterr().out
+    assert "ReckOn cannot host it:" in text
+    assert "readout units         needs 17, there 16: does NOT fit [R]" in text
+    found = json.loads(out.read_text())["substrate"]
+    assert found["fits"] is False
+    verdicts = {check["what"]: check["fits"] for check in found["checks"]}
+    assert verdicts["neurons"] and verdicts["learning reads"] and verdicts["synapses"] is None
+
+
+def test_an_unknown_platform_is_one_sentence(capsys):
+    assert cli.main(["train", "digits", "--substrate", "loihi9"]) == 2
+    assert "There is no substrate loihi9. There are brainscales2" in capsys.readouterr().err
+
+
+def test_the_setting_survives_its_file():
+    config = replace(TINY, substrate="mcu8")
+    assert from_toml(to_toml(config)) == config
+
+
+def test_a_run_learns_in_the_numbers_of_the_platform(tiny):
+    learning = replace(TINY.learning, epochs=2)
+    config = replace(TINY, substrate="mcu8", learning=learning)
+    learner = build_learner(config, tiny)
+    assert learner.substrate == substrate("mcu8")
+    done = train(learner, config, tiny)
+    lsb = done.learned.placed.weights.lsb
+    weights = [(n, np.asarray(a)) for n, a in by_name(done.network) if is_weight(n)]
+    for name, values in weights:
+        whole = values / np.asarray(lsb[f"0.{name}"])
+        assert np.array_equal(whole, np.round(whole)) and np.abs(whole).max() <= 128
+    assert done.last.train_loss < done.epochs[0].train_loss
+    assert done.last.rate > 0.01
+
+
+@pytest.mark.parametrize("command", ["substrates"])
+def test_the_list_takes_no_options(command, capsys):
+    assert cli.main([command, "more"]) == 2
+    assert "takes no options" in capsys.readouterr().err
