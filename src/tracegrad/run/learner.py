@@ -155,10 +155,6 @@ class Learner:
         """The plan that executes the rule on sequences, and why; `print(learner.plan)`."""
         return self._choice(self.update_every, carry=self.update_every is not None)
 
-    @property
-    def _carries(self) -> bool:
-        return self._given is None or self._given.carries
-
     def _choice(self, steps: int | None, carry: bool) -> Choice:
         if self._given is not None:
             return Choice(self._given, "it was asked for")
@@ -199,7 +195,8 @@ class Learner:
             later,
             placed,
         )
-        rest = self._rest(state, batch, now) if stream and self._carries else None
+        carries = self._given is None or self._given.carries
+        rest = self._rest(state, batch, now) if stream and carries else None
         return _apart(state._replace(stream=rest))
 
     def reset(self, state: LearnerState) -> LearnerState:
