@@ -24,7 +24,8 @@ class Sparse(AbstractConnection):
 
     Made by `fixed_fan_in`, `random` or `from_mask`. Weights are held as lists, `weight` (n, k) for
     the largest fan-in k, and so are their traces; a place numbered `inputs` is no line, and its
-    weight stays zero. $W_{ji}\sim\mathcal N(0,\ \mathrm{gain}^2/k_j)$ with $k_j$ the neuron's own fan-in.
+    weight stays zero. $W_{ji}\sim\mathcal N(0,\ \mathrm{gain}^2/k_j)$ with $k_j$ the neuron's own
+    fan-in.
     Example: `Sparse.fixed_fan_in(700, 128, 50)`.
     """
 
