@@ -36,29 +36,32 @@ def peer_row(row: dict, ours: float | None) -> list[str]:
     ]
 
 
+def peers_at(workload: str, found: list[dict]) -> list[str]:
+    """The table of a workload, what was left out and what was not run."""
+    ran = sorted(filter(quiet, found), key=lambda r: r["best_ratio"])
+    same = [r for r in ran if online(r) == (workload == "W3")]
+    ours = [r["best_ratio"] for r in same if r["peer"] == "tracegrad"]
+    heads = ["library and mode", "median (ms)", "× expert BPTT", "× at best", "× tracegrad",
+             "memory (MiB)", "first step (s)", "others"]  # fmt: skip
+    lines = [peer_row(row, min(ours, default=None)) for row in ran]
+    loud = [f"{r['peer']} {r['mode']}" for r in found if "ratio" in r and not quiet(r)]
+    skipped = [f"{r['peer']} {r.get('mode', '')}: {r['skipped']}" for r in found if "skipped" in r]
+    parts = [table(heads, lines)] if lines else []
+    parts += [LOUD + "; ".join(loud) + "."] if loud else []
+    return parts + (["Not run: " + "; ".join(skipped) + "."] if skipped else [])
+
+
 def peers(content: dict) -> str:
     """Every peer at every workload, with what was skipped and why."""
     parts = ["## Beside other libraries", PEERS]
-    heads = ["library and mode", "median (ms)", "× expert BPTT", "× at best", "× tracegrad",
-             "memory (MiB)", "first step (s)", "others"]  # fmt: skip
     rows = sorted(content["rows"], key=lambda row: row["workload"])
     for workload, group in groupby(rows, lambda row: row["workload"]):
-        found = list(group)
-        ran = sorted(filter(quiet, found), key=lambda r: r["best_ratio"])
-        same = [r for r in ran if online(r) == (workload == "W3")]
-        ours = [r["best_ratio"] for r in same if r["peer"] == "tracegrad"]
-        lines = [peer_row(row, min(ours, default=None)) for row in ran]
-        parts += [f"**{workload}** ({shape(content['settings'][workload])}):", table(heads, lines)]
-        loud = [r for r in found if "ratio" in r and not quiet(r)]
-        if loud:
-            parts.append(LOUD + ", ".join(f"{r['peer']} {r['mode']}" for r in loud) + ".")
-        skipped = [r for r in found if "skipped" in r]
-        if skipped:
-            said = (f"{r['peer']} {r.get('mode', '')}: {r['skipped']}" for r in skipped)
-            parts.append("Not run: " + "; ".join(said) + ".")
+        parts.append(f"**{workload}** ({shape(content['settings'][workload])}):")
+        parts += peers_at(workload, list(group))
     about = {r["peer"]: r for r in rows if "differs" in r}
     notes = [f"- {name} ({', '.join(r['packages'])}): {r['differs']}." for name, r in about.items()]
-    return "\n\n".join([*parts, "\n".join(notes), source(content)])
+    parts += ["\n".join(notes)] if notes else []
+    return "\n\n".join([*parts, source(content)])
 
 
 def quiet(row: dict) -> bool:
