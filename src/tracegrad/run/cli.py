@@ -1,4 +1,4 @@
-"""Command line: `tracegrad train|demo|show|fidelity|explain|audit|tasks|rules|neurons`."""
+"""Command line: `tracegrad train|demo|show|fidelity|explain|audit|data|tasks|rules|neurons`."""
 
 import sys
 import time
@@ -12,6 +12,7 @@ from tracegrad.errors import UsageError
 from tracegrad.learn.rules import RULES
 from tracegrad.model import NEURONS
 from tracegrad.run.audit_command import audit
+from tracegrad.run.data_command import data
 from tracegrad.run.defaults import defaults
 from tracegrad.run.explain_command import explain
 from tracegrad.run.fidelity_command import fidelity
@@ -31,6 +32,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad fidelity NEURON        how close rules come to the exact gradient
   tracegrad explain RULE           a rule in equations, derived from the neuron
   tracegrad audit RULE             what a rule costs, and whom a weight change needs
+  tracegrad data list|get|cochlea  public data sets: list, download; speech into spikes
   tracegrad tasks|rules|neurons    list what there is
   tracegrad tasks show NAME        draw one sequence of a task
 
@@ -124,7 +126,7 @@ def usage(arguments: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
-    for made in (train, demo, show, fidelity, explain, audit, tasks, rules, neurons)
+    for made in (train, demo, show, fidelity, explain, audit, data, tasks, rules, neurons)
 }
 
 
