@@ -41,6 +41,7 @@ def test_names():
     assert sorted(TASKS.keys() - FREE) == [
         "basic_motions",
         "braille",
+        "cochlea_speech",
         "dvs_gesture",
         "ecg_qtdb",
         "ecg_qtdb_published",

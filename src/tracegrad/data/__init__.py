@@ -4,8 +4,10 @@ from tracegrad.data.audio import Gammatone as Gammatone
 from tracegrad.data.audio import LogCompression as LogCompression
 from tracegrad.data.audio import MelSpectrogram as MelSpectrogram
 from tracegrad.data.audio import PowerCompression as PowerCompression
+from tracegrad.data.cochlea import Cochlea as Cochlea
 from tracegrad.data.curriculum import Curriculum as Curriculum
 from tracegrad.data.datasets.braille import braille as braille
+from tracegrad.data.datasets.cochlea_speech import cochlea_speech as cochlea_speech
 from tracegrad.data.datasets.digits import DigitEncoding as DigitEncoding
 from tracegrad.data.datasets.digits import digits as digits
 from tracegrad.data.datasets.dvs_gesture import dvs_gesture as dvs_gesture

@@ -5,6 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 from tracegrad.data.datasets.braille import braille
+from tracegrad.data.datasets.cochlea_speech import cochlea_speech
 from tracegrad.data.datasets.digits import digits
 from tracegrad.data.datasets.dvs_gesture import dvs_gesture
 from tracegrad.data.datasets.ecg_qtdb import ecg_qtdb, ecg_qtdb_published
@@ -61,6 +62,9 @@ TASKS = {
     ),
     "shd": Entry(shd, "spoken digits in two languages, spikes of a cochlea", True, "shd"),
     "ssc": Entry(ssc, "35 spoken words, spikes of a cochlea", True, "ssc"),
+    "cochlea_speech": Entry(
+        cochlea_speech, "a folder of speech, spikes of a cochlea", True, "cochlea"
+    ),
     "speech_commands": Entry(
         speech_commands, "35 spoken words, WAV files", True, "speech_commands"
     ),

@@ -9,6 +9,7 @@ from jaxtyping import Float64
 
 from tracegrad.errors import DataError
 
+LOWEST, HIGHEST = 4000, 192_000  # samples a second of a sound
 LONGEST = 60.0  # seconds; a longer file is no recording of a word, and would fill the memory
 
 
@@ -17,16 +18,32 @@ def read_wav(path: Path, rate: int) -> Float64[np.ndarray, "samples"]:
 
     signal = read_wav(Path("recordings/7_theo_0.wav"), rate=8000)
     """
-    found, samples = _parse(path, limit=int(2 * LONGEST * rate))
+    found, samples = _checked(path, rate)
+    if found != rate:
+        raise DataError(f"{path}: must have {rate} samples a second, has {found}. Resample it.")
+    return samples
+
+
+def read_sound(path: Path) -> tuple[int, Float64[np.ndarray, "samples"]]:
+    """The rate (hertz) and the samples of a mono 16-bit PCM file of 4 to 192 kHz, in [-1, 1).
+
+    rate, signal = read_sound(Path("recordings/7_theo_0.wav"))
+    """
+    rate, samples = _checked(path, HIGHEST)
+    if not LOWEST <= rate <= HIGHEST:
+        raise DataError(f"{path}: must have {LOWEST} to {HIGHEST} samples a second, has {rate}.")
+    return rate, samples
+
+
+def _checked(path: Path, highest: int) -> tuple[int, Float64[np.ndarray, "samples"]]:
+    found, samples = _parse(path, limit=int(2 * LONGEST * highest))
     if samples.ndim != 1:
         raise DataError(f"{path}: must be mono, has {samples.shape[1]} channels. Mix them down.")
     if samples.dtype != np.int16:
         raise DataError(f"{path}: must be 16-bit PCM, is {samples.dtype}. Convert it.")
-    if found != rate:
-        raise DataError(f"{path}: must have {rate} samples a second, has {found}. Resample it.")
     if not len(samples):
         raise DataError(f"{path}: holds no samples. Remove it or record it again.")
-    return samples / 32768
+    return found, samples / 32768
 
 
 def _parse(path: Path, limit: int) -> tuple[int, np.ndarray]:

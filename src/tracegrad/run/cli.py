@@ -13,6 +13,7 @@ from tracegrad.learn.rules import RULES
 from tracegrad.model import NEURONS
 from tracegrad.run.audit_command import audit
 from tracegrad.run.bench_command import bench
+from tracegrad.run.data_command import data
 from tracegrad.run.defaults import defaults
 from tracegrad.run.explain_command import explain
 from tracegrad.run.fidelity_command import fidelity
@@ -36,6 +37,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad explain RULE           a rule in equations, derived from the neuron
   tracegrad audit RULE             what a rule costs, and whom a weight change needs
   tracegrad bench [WORK ...]       a training step beside references written by hand
+  tracegrad data list|get|cochlea  public data sets: list, download; speech into spikes
   tracegrad tasks|rules|neurons|substrates  list what there is
   tracegrad tasks show NAME        draw one sequence of a task
 
@@ -137,7 +139,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
     for made in (
         *(train, demo, show, study, fidelity, explain, audit, bench),
-        *(tasks, rules, neurons, substrates),
+        *(data, tasks, rules, neurons, substrates),
     )
 }
 

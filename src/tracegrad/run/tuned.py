@@ -1,6 +1,7 @@
 """Tuned: settings of network and learning that were tried on each task."""
 
 from tracegrad.run.config import Config, LearningConfig, NetworkConfig
+from tracegrad.run.tuned_data import TUNED_DATA
 
 # One layer without recurrence whose readout sums over time: enough where times tell the class.
 SPIKE_TIMES = NetworkConfig(
@@ -17,6 +18,7 @@ RATES = NetworkConfig(
     hidden=(32,), neuron="Tanh", tau_mem=1e-4, tau_readout=None, recurrent_gain=1.0
 )
 TUNED = {
+    **TUNED_DATA,
     "digits": Config(
         "digits",
         network=NetworkConfig(
