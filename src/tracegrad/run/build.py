@@ -32,6 +32,7 @@ from tracegrad.run.config import (
     NetworkConfig,
 )
 from tracegrad.run.learner import Learner
+from tracegrad.run.memory_size import bytes_of
 from tracegrad.run.user_neuron import load_neuron
 
 
@@ -106,9 +107,11 @@ def build_learner(config: Config, task: Task) -> Learner:
     rule, every = build_rule(config), config.learning.update_every
     rate = _learning_rate(config, task)
     try:
-        return Learner(network, rule, build_loss(config, task), optax.adam(rate), every)
+        learner = Learner(network, rule, build_loss(config, task), optax.adam(rate), every)
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
+    limit = config.learning.memory_limit
+    return learner if limit is None else learner.within(bytes_of("learning.memory_limit", limit))
 
 
 def _learning_rate(config: Config, task: Task) -> optax.ScalarOrSchedule:

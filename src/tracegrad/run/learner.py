@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num, PRNGKeyArray
 from tracegrad.learn.alike import alike
 from tracegrad.learn.loss import Loss, mean_squared_error
 from tracegrad.learn.paths import neurons_learn, pull_back, require_paths
+from tracegrad.learn.plans.limit import Shape, fit
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream
 from tracegrad.learn.plans.planner import Choice, Work, choose
 from tracegrad.learn.plans.step import Step
@@ -89,6 +90,8 @@ class Learner:
         self.update_every = update_every
         self._given = plan
         self._density: float | None = None
+        self._shape: Shape | None = None
+        self._limit: int | None = None
         require_paths(
             network, choose(rule, mean_squared_error(), Work(update_every, carry=True)).plan
         )
@@ -104,7 +107,7 @@ class Learner:
         self.gradient = jax.jit(self._gradient)
 
     def for_input(self, xs: Float[ArrayLike, "*shape"]) -> "Learner":
-        """The same learner, planned for input as sparse as `xs`: see `plan`.
+        """The same learner, planned for input as sparse as `xs` (time, batch, m): see `plan`.
 
         Sequences that do not depend on each other (`sequence` with `update_every=None`) are then
         learned from event by event where that is the cheaper way. The gradient is the same.
@@ -113,14 +116,39 @@ class Learner:
         if not given.size:
             raise ValueError(f"for_input needs some input, got an array of shape {given.shape}.")
         other = copy(self)
-        other._density = float(np.mean(given != 0))
+        other._density, other._shape = float(np.mean(given != 0)), Shape.of(given)
+        other._compile()
+        return other
+
+    def within(self, memory_limit: int) -> "Learner":
+        """The same learner, planned to need at most so many bytes for a gradient: see `plan`.
+
+        They are estimated, besides input, weights and optimiser. Independent sequences get the
+        fastest plan that fits; where none does, or a stream needs more, a call is refused.
+        """
+        if memory_limit < 1:
+            raise ValueError(f"memory_limit must be at least 1 byte, got {memory_limit}.")
+        other = copy(self)
+        other._limit = memory_limit
         other._compile()
         return other
 
     @property
     def plan(self) -> Choice:
-        """The plan that executes the rule on sequences, and why; `print(learner.plan)`."""
-        return self._choice(self.update_every, carry=self.update_every is not None)
+        """The plan for sequences, and why; `print(learner.plan)`."""
+        return self._for_sequences(self._shape)
+
+    def _for_sequences(self, shape: Shape | None) -> Choice:
+        carry = self.update_every is not None
+        return self._fitting(self._choice(self.update_every, carry), shape, settled=carry)
+
+    def _fitting(self, choice: Choice, shape: Shape | None, settled: bool) -> Choice:
+        """The choice, or one that fits into the limit unless it is settled."""
+        if self._limit is None:
+            return choice
+        circuit = self.network.init(jax.random.key(0)).discretise()
+        part = None if shape is None else shape.cut(self.update_every)
+        return fit(choice, circuit, part, self._limit, settled or self._given is not None)
 
     @property
     def _carries(self) -> bool:
@@ -135,9 +163,9 @@ class Learner:
         circuit = self.network.init(jax.random.key(0)).discretise()
         return choose(self.rule, self.loss, work, circuit)
 
-    def _plan(self, steps: int | None, carry: bool = True) -> AbstractPlan:
-        """The plan for blocks of `steps` steps."""
-        return self._choice(steps, carry).plan
+    def _plan(self, steps: int | None, shape: Shape | None = None) -> AbstractPlan:
+        """The plan for blocks of `steps` steps of a stream."""
+        return self._fitting(self._choice(steps, carry=True), shape, settled=True).plan
 
     def init(self, key: PRNGKeyArray, batch: int, stream: bool = True) -> LearnerState:
         """Fresh state for `batch` parallel streams: weights drawn, traces and states at zero.
@@ -185,7 +213,8 @@ class Learner:
             )
         every = self.update_every
         data = _data(x[None], y[None], *(None if a is None else a[None] for a in (weight, valid)))
-        state, outcome = self._accumulate(state, self._plan(1), data)
+        plan = self._plan(1, Shape(1, x.shape[0]))
+        state, outcome = self._accumulate(state, plan, data)
         due = state.waiting >= every
         state = jax.lax.cond(due, self._update, lambda state: state, state)
         return state, Info(outcome.loss, outcome.outputs[0], outcome.rates)
@@ -200,7 +229,7 @@ class Learner:
     ) -> tuple[LearnerState, Info]:
         """A block of steps that follows on the steps before; its length is a multiple of K."""
         data = _data(xs, ys, weight, valid)
-        return self._windows(state, data, self._plan(self.update_every))
+        return self._windows(state, data, self._plan(self.update_every, Shape(*xs.shape[:2])))
 
     def _sequence(
         self,
@@ -215,7 +244,7 @@ class Learner:
         The stream of `step` and `run` is left as it is.
         """
         data = _data(xs, ys, weight, valid)
-        plan = self.plan.plan
+        plan = self._for_sequences(Shape(*xs.shape[:2])).plan
         now, later = jax.random.split(state.key)
         rest = plan.rest(state.network.discretise(), xs.shape[1], now)
         ended, info = self._windows(state._replace(stream=rest), data, plan)
@@ -231,7 +260,8 @@ class Learner:
     ) -> tuple[Network, LearnerState, Info]:
         """The gradient of a block, without an update, and the stream carried on."""
         data = _data(xs, ys, weight, valid)
-        state, gradient, outcome = self._learn(state, self._plan(self.update_every), data)
+        plan = self._plan(self.update_every, Shape(*xs.shape[:2]))
+        state, gradient, outcome = self._learn(state, plan, data)
         return gradient[0], state, Info(outcome.loss, outcome.outputs, outcome.rates)
 
     def _windows(
