@@ -170,6 +170,10 @@ class Block(AbstractInfluence):
             return {}
         return {port: jnp.diagonal(weight) for port, weight in stage.recurrent.items()}
 
+    def inner_weight(self, circuit: Circuit, index: int) -> Ports:
+        """The recurrent weights of a stage that are kept: each neuron's own."""
+        return self.own_weight(circuit.stages[index])
+
     def echo(self, stage: Stage, here: Local) -> Rows:
         """What a neuron's last output does to its states, through its self-weight too."""
         return through_self(here, self.own_weight(stage)).echo

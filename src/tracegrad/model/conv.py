@@ -36,7 +36,7 @@ class Convolution(AbstractMap):
     @property
     def size(self) -> int:  # type: ignore[override]
         """Number of neurons."""
-        return self.weight.shape[0] * self.patches.count
+        return self.weight.shape[0] * self.patches.number
 
     def __call__(self, x: Float[Array, "*t m"]) -> Float[Array, "*t n"]:
         """One convolution for all leading axes."""
@@ -48,8 +48,8 @@ class Convolution(AbstractMap):
     def fan_in(self) -> FanIn:
         """The kernel, once for every place."""
         channels, *_ = self.weight.shape
-        places = self.patches.count
-        taps = self.patches.index().reshape(places, -1)
+        places = self.patches.number
+        taps = self.patches.taps().reshape(places, -1)
         kernel = self.weight.reshape(channels, 1, -1)
         own = jnp.broadcast_to(kernel, (channels, *taps.shape)).reshape(-1, taps.shape[1])
         return FanIn(own, Places(np.tile(taps, (channels, 1))), self.lines)
@@ -105,7 +105,7 @@ class Conv(AbstractConnection):
     @property
     def outputs(self) -> int:  # type: ignore[override]
         """Number of neurons."""
-        return self.channels * self.patches.count
+        return self.channels * self.patches.number
 
     def with_ports(self, ports: int) -> "Conv":
         """One kernel for each current."""
@@ -118,8 +118,10 @@ class Conv(AbstractConnection):
 
     def biases(self) -> tuple[Float[Array, " n"], ...]:
         """One for each channel, at all its places."""
-        count = self.patches.count
-        return tuple(jnp.repeat(b, count) for b in by_port(self.bias, 1)) if self.biased else ()
+        count = self.patches.number
+        return (
+            tuple(jnp.repeat(b, count) for b in by_port(drawn(self.bias), 1)) if self.biased else ()
+        )
 
     def init(self, key: PRNGKeyArray) -> "Conv":
         """The connection with weights drawn, if it has none yet."""

@@ -67,8 +67,9 @@ class Places:
 
     def __eq__(self, other: object) -> bool:
         """Equal indices are equal places."""
-        same = isinstance(other, Places) and self._hash == other._hash
-        return self is other or (same and np.array_equal(self.index, other.index))
+        if not isinstance(other, Places) or self._hash != other._hash:
+            return False
+        return self is other or np.array_equal(self.index, other.index)
 
 
 class FanIn(AbstractMap):

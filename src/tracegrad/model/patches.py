@@ -52,7 +52,7 @@ class Patches(NamedTuple):
         return rows, columns
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """Number of output places."""
         return self.places[0] * self.places[1]
 
@@ -62,7 +62,7 @@ class Patches(NamedTuple):
         channels, rows, columns = self.shape
         return channels * rows * columns
 
-    def index(self) -> np.ndarray:
+    def taps(self) -> np.ndarray:
         """The line behind every tap of every place, (places, channels, *kernel).
 
         A tap on the padding has the number `lines`, which is no line.
@@ -78,7 +78,7 @@ class Patches(NamedTuple):
         channel = np.arange(channels)[None, None, :, None, None]
         inside = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
         line = np.where(inside, (channel * rows + y) * columns + x, self.lines)
-        return line.reshape(self.count, channels, *self.kernel)
+        return line.reshape(self.number, channels, *self.kernel)
 
 
 def _pair(value: Pair) -> tuple[int, int]:

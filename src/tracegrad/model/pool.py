@@ -28,7 +28,7 @@ class Pooling(AbstractMap):
     @property
     def size(self) -> int:  # type: ignore[override]
         """Number of neurons."""
-        return self.patches.shape[0] * self.patches.count
+        return self.patches.shape[0] * self.patches.number
 
     def __call__(self, x: Float[Array, "*t m"]) -> Float[Array, "*t n"]:
         """One convolution, every channel for itself."""
@@ -40,7 +40,7 @@ class Pooling(AbstractMap):
 
     def fan_in(self) -> FanIn:
         """The number, once for every synapse."""
-        taps = np.moveaxis(self.patches.index(), 1, 0).reshape(self.size, -1)
+        taps = np.moveaxis(self.patches.taps(), 1, 0).reshape(self.size, -1)
         return FanIn(jnp.broadcast_to(self.weight, taps.shape), Places(taps), self.lines)
 
 
@@ -88,7 +88,7 @@ class Pool(AbstractConnection):
     @property
     def outputs(self) -> int:  # type: ignore[override]
         """Number of neurons."""
-        return self.shape[0] * self.patches.count
+        return self.shape[0] * self.patches.number
 
     def with_ports(self, ports: int) -> "Pool":
         """The same pooling for each current."""

@@ -37,6 +37,7 @@ from tracegrad.run.config import (
     NetworkConfig,
 )
 from tracegrad.run.learner import Learner
+from tracegrad.run.memory_size import bytes_of
 from tracegrad.run.user_neuron import load_neuron
 from tracegrad.substrate.from_preset import substrate
 
@@ -117,9 +118,12 @@ def build_learner(config: Config, task: Task, given: Mapping[str, Any] = NOTHING
     rate = _learning_rate(config, task)
     try:
         learner = Learner(network, rule, build_loss(config, task), optax.adam(rate), every)
-        return learner if config.substrate is None else learner.on(substrate(config.substrate))
+        if config.substrate is not None:
+            learner = learner.on(substrate(config.substrate))
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
+    limit = config.learning.memory_limit
+    return learner if limit is None else learner.within(bytes_of("learning.memory_limit", limit))
 
 
 def _data_folder(config: Config, entry: Entry) -> Path:

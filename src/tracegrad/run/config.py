@@ -10,6 +10,7 @@ from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
 from tracegrad.learn import losses, rules, signals
 from tracegrad.model import LI, DoubleExponential, Integrator, Memoryless, surrogate
+from tracegrad.run.memory_size import bytes_of
 from tracegrad.run.user_neuron import source_of
 from tracegrad.substrate.presets import load
 
@@ -145,6 +146,8 @@ class LearningConfig:
     """Rate to pull towards, in spikes per step."""
     learn_neurons: bool = False
     """Learn time constants and thresholds too."""
+    memory_limit: str | None = None
+    """Bytes that a gradient may need besides input and weights, such as 200MB; None: any."""
 
     def __post_init__(self) -> None:
         """Refuse values that make no learner."""
@@ -156,6 +159,8 @@ class LearningConfig:
         _positive("learning.learning_rate", self.learning_rate)
         for name in ("update_every", "batch", "epochs"):
             _at_least(f"learning.{name}", getattr(self, name), 1)
+        if self.memory_limit is not None:
+            bytes_of("learning.memory_limit", self.memory_limit)
         for name in ("rate_strength", "rate_target"):
             _at_least(f"learning.{name}", getattr(self, name), 0)
 

@@ -1,55 +1,38 @@
 """Learner: a network, a rule, a loss and an optimiser, learning from a stream."""
 
 from copy import copy
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, Num, PRNGKeyArray
 
 from tracegrad.learn.alike import alike
 from tracegrad.learn.loss import Loss, mean_squared_error
 from tracegrad.learn.paths import neurons_learn, pull_back, require_paths
 from tracegrad.learn.plans.chunked_sgd import ChunkedSGD, Inside, chunkable, in_chunks
+from tracegrad.learn.plans.limit import Shape, fit
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Outcome, Stream
 from tracegrad.learn.plans.planner import Choice, Work, choose
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, Network
 from tracegrad.run.given_plan import check_chunked, check_common, check_plan
-from tracegrad.substrate.substrate import IDEAL, Placed, Substrate, move
+from tracegrad.run.learner_state import (
+    Gradient,
+    Info,
+    LearnerState,
+    apart,
+    block_of,
+    stream_of,
+    waiting_gradient,
+)
+from tracegrad.substrate.substrate import IDEAL, Substrate, move
 
 T = TypeVar("T")
-
-
-Gradient = tuple[Network, Feedback]  # feedback is empty unless the signal adapts it
-
-
-class LearnerState(NamedTuple):
-    """All that a learner carries; `gradient` of `waiting` steps awaits the next update.
-
-    `key` is for the next stream of a random rule, `placed` what the substrate remembers.
-    """
-
-    network: Network
-    feedback: Feedback
-    optimiser: Any
-    stream: Stream | None
-    gradient: Gradient | None
-    waiting: Int[Array, ""]
-    key: PRNGKeyArray
-    placed: Placed = Placed()
-
-
-class Info(NamedTuple):
-    """What a block did: its loss, the readout at every step, and every neuron's mean output."""
-
-    loss: Float[Array, ""]
-    outputs: Float[Array, "time batch o"]
-    rates: tuple[Float[Array, " _"], ...]
 
 
 class Learner:
@@ -93,6 +76,8 @@ class Learner:
         self.substrate = IDEAL
         self._given = plan
         self._density: float | None = None
+        self._shape: Shape | None = None
+        self._limit: int | None = None
         require_paths(
             network, choose(rule, mean_squared_error(), Work(update_every, carry=True)).plan
         )
@@ -116,7 +101,7 @@ class Learner:
         return alike(self.network, self.rule.influence)
 
     def for_input(self, xs: Float[ArrayLike, "*shape"]) -> "Learner":
-        """The same learner, planned for input as sparse as `xs`: see `plan`.
+        """The same learner, planned for input as sparse as `xs` (time, batch, m): see `plan`.
 
         Sequences that do not depend on each other (`sequence` with `update_every=None`) are then
         learned from event by event where that is the cheaper way. The gradient is the same.
@@ -125,7 +110,20 @@ class Learner:
         if not given.size:
             raise ValueError(f"for_input needs some input, got an array of shape {given.shape}.")
         other = copy(self)
-        other._density = float(np.mean(given != 0))
+        other._density, other._shape = float(np.mean(given != 0)), Shape.of(given)
+        other._compile()
+        return other
+
+    def within(self, memory_limit: int) -> "Learner":
+        """The same learner, planned to need at most so many bytes for a gradient: see `plan`.
+
+        They are estimated, besides input, weights and optimiser. Independent sequences get the
+        fastest plan that fits; where none does, or a stream needs more, a call is refused.
+        """
+        if memory_limit < 1:
+            raise ValueError(f"memory_limit must be at least 1 byte, got {memory_limit}.")
+        other = copy(self)
+        other._limit = memory_limit
         other._compile()
         return other
 
@@ -152,8 +150,20 @@ class Learner:
 
     @property
     def plan(self) -> Choice:
-        """The plan that executes the rule on sequences, and why; `print(learner.plan)`."""
-        return self._choice(self.update_every, carry=self.update_every is not None)
+        """The plan for sequences, and why; `print(learner.plan)`."""
+        return self._for_sequences(self._shape)
+
+    def _for_sequences(self, shape: Shape | None) -> Choice:
+        carry = self.update_every is not None
+        return self._fitting(self._choice(self.update_every, carry), shape, settled=carry)
+
+    def _fitting(self, choice: Choice, shape: Shape | None, settled: bool) -> Choice:
+        """The choice, or one that fits into the limit unless it is settled."""
+        if self._limit is None:
+            return choice
+        circuit = self.network.init(jax.random.key(0)).discretise()
+        part = None if shape is None else shape.cut(self.update_every)
+        return fit(choice, circuit, part, self._limit, settled or self._given is not None)
 
     def _choice(self, steps: int | None, carry: bool) -> Choice:
         if self._given is not None:
@@ -169,9 +179,9 @@ class Learner:
         circuit = self.substrate.read(network, placed).discretise()
         return choose(self.rule, self.loss, work, circuit)
 
-    def _plan(self, steps: int | None, carry: bool = True) -> AbstractPlan:
-        """The plan for blocks of `steps` steps."""
-        return self._choice(steps, carry).plan
+    def _plan(self, steps: int | None, shape: Shape | None = None) -> AbstractPlan:
+        """The plan for blocks of `steps` steps of a stream."""
+        return self._fitting(self._choice(steps, carry=True), shape, settled=True).plan
 
     def init(self, key: PRNGKeyArray, batch: int, stream: bool = True) -> LearnerState:
         """Fresh state for `batch` parallel streams: weights drawn, traces and states at zero.
@@ -197,13 +207,13 @@ class Learner:
         )
         carries = self._given is None or self._given.carries
         rest = self._rest(state, batch, now) if stream and carries else None
-        return _apart(state._replace(stream=rest))
+        return apart(state._replace(stream=rest))
 
     def reset(self, state: LearnerState) -> LearnerState:
         """The same weights with states and traces at rest; gradient not yet used is kept."""
-        batch = _stream(state).state[0].z.shape[0]
+        batch = stream_of(state).state[0].z.shape[0]
         now, later = jax.random.split(state.key)
-        return state._replace(stream=_apart(self._rest(state, batch, now)), key=later)
+        return state._replace(stream=apart(self._rest(state, batch, now)), key=later)
 
     def _rest(self, state: LearnerState, batch: int, key: PRNGKeyArray) -> Stream:
         return self._plan(self.update_every).rest(self._circuit(state), batch, key)
@@ -223,8 +233,11 @@ class Learner:
                 "Learner(..., update_every=K), or use run."
             )
         every = self.update_every
-        data = _data(x[None], y[None], *(None if a is None else a[None] for a in (weight, valid)))
-        state, outcome = self._accumulate(state, self._plan(1), data)
+        data = block_of(
+            x[None], y[None], *(None if a is None else a[None] for a in (weight, valid))
+        )
+        plan = self._plan(1, Shape(1, x.shape[0]))
+        state, outcome = self._accumulate(state, plan, data)
         due = state.waiting >= every
         state = jax.lax.cond(due, self._update, lambda state: state, state)
         return state, Info(outcome.loss, outcome.outputs[0], outcome.rates)
@@ -238,8 +251,8 @@ class Learner:
         valid: Bool[Array, "time batch"] | None = None,
     ) -> tuple[LearnerState, Info]:
         """A block of steps that follows on the steps before; its length is a multiple of K."""
-        data = _data(xs, ys, weight, valid)
-        return self._windows(state, data, self._plan(self.update_every))
+        data = block_of(xs, ys, weight, valid)
+        return self._windows(state, data, self._plan(self.update_every, Shape(*xs.shape[:2])))
 
     def _sequence(
         self,
@@ -253,8 +266,8 @@ class Learner:
 
         The stream of `step` and `run` is left as it is.
         """
-        data = _data(xs, ys, weight, valid)
-        plan = self.plan.plan
+        data = block_of(xs, ys, weight, valid)
+        plan = self._for_sequences(Shape(*xs.shape[:2])).plan
         now, later = jax.random.split(state.key)
         rest = plan.rest(self._circuit(state), xs.shape[1], now)
         ended, info = self._windows(state._replace(stream=rest), data, plan)
@@ -269,8 +282,9 @@ class Learner:
         valid: Bool[Array, "time batch"] | None = None,
     ) -> tuple[Network, LearnerState, Info]:
         """The gradient of a block, without an update, and the stream carried on."""
-        data = _data(xs, ys, weight, valid)
-        state, gradient, outcome = self._learn(state, self._plan(self.update_every), data)
+        data = block_of(xs, ys, weight, valid)
+        plan = self._plan(self.update_every, Shape(*xs.shape[:2]))
+        state, gradient, outcome = self._learn(state, plan, data)
         return gradient[0], state, Info(outcome.loss, outcome.outputs, outcome.rates)
 
     def _windows(
@@ -327,7 +341,7 @@ class Learner:
     ) -> tuple[LearnerState, Outcome]:
         """Add the gradient of a block to what waits for the next update."""
         state, fresh, outcome = self._learn(state, plan, data)
-        total = jax.tree.map(jnp.add, _waiting(state), fresh)
+        total = jax.tree.map(jnp.add, waiting_gradient(state), fresh)
         waiting = state.waiting + data.xs.shape[0]
         return state._replace(gradient=total, waiting=waiting), outcome
 
@@ -336,7 +350,7 @@ class Learner:
     ) -> tuple[LearnerState, Gradient, Outcome]:
         """The state after a block, and the gradient of the block."""
         circuit = self._circuit(state)
-        outcome = plan.block(circuit, state.feedback, _stream(state), data)
+        outcome = plan.block(circuit, state.feedback, stream_of(state), data)
         gradient, feedback, signal = self.rule.signal.learn(
             circuit, state.feedback, outcome.gradient, outcome.stream.signal
         )
@@ -349,7 +363,7 @@ class Learner:
 
     def _update(self, state: LearnerState) -> LearnerState:
         """Let the optimiser use the gradient that waits, and clear it."""
-        gradient = _waiting(state)
+        gradient = waiting_gradient(state)
         return self._descend(state, gradient)._replace(
             gradient=jax.tree.map(jnp.zeros_like, gradient), waiting=jnp.zeros((), jnp.int32)
         )
@@ -372,30 +386,3 @@ class Learner:
     def _learned(self, network: Network, feedback: Feedback) -> Any:
         """What the optimiser sees: parameters that learn, and feedback if the signal adapts it."""
         return eqx.filter(network, network.learning()), feedback if self.rule.signal.adapts else ()
-
-
-def _stream(state: LearnerState) -> Stream:
-    if state.stream is None:
-        raise ValueError(
-            "This state has no stream. Make it with learner.init(key, batch), of a learner whose "
-            "plan carries one on."
-        )
-    return state.stream
-
-
-def _waiting(state: LearnerState) -> Gradient:
-    assert state.gradient is not None  # only inside a loop of updates at every step is there none
-    return state.gradient
-
-
-def _apart(tree: T) -> T:
-    """Every array in a buffer of its own, so that all can be donated."""
-    return jax.tree.map(jnp.copy, tree)
-
-
-def _data(xs: Array, ys: Array, weight: Array | None, valid: Array | None) -> Data:
-    """A block with weight 1 at every step unless given, and no weight on padding."""
-    weight = jnp.ones(xs.shape[:2], xs.dtype) if weight is None else weight
-    if valid is not None:
-        weight = jnp.where(valid, weight, 0.0)
-    return Data(xs, ys, weight, valid)

@@ -163,6 +163,15 @@ class _Tally:
         return 1e6 * float(np.median(self.seconds)) / self.steps
 
 
+def _planned(learner: Learner) -> Learner:
+    """The learner, if it has a plan; `UsageError` if none fits into its memory limit."""
+    try:
+        _ = learner.plan
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return learner
+
+
 class _Training:
     """A learner at work on a task."""
 
@@ -172,7 +181,7 @@ class _Training:
         self.order = np.random.default_rng(config.seed)
         self.batches = -(-task.train.size // self.size)
         example = self.prepared(next(task.train.batches(self.size, None)))
-        learner = self.learner = learner.for_input(example.xs)
+        learner = self.learner = _planned(learner.for_input(example.xs))
         self.state = learner.init(jax.random.key(config.seed), self.size, stream=False)
         self.evaluate = Evaluator(learner.loss, task.stepwise)
         self.steps = example.xs.shape[0]

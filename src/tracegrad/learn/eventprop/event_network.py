@@ -139,7 +139,7 @@ def _from_layer(layer: Layer, dt: float) -> EventLayer:
             "EventProp needs a membrane that does not depend on dt, got normalised=False. "
             "Use CubaLIF(normalised=True) and scale the weights."
         )
-    if layer.input.bias is not None:
+    if layer.input.biased:
         raise ValueError(
             "EventProp knows no constant current, got a connection with a bias. Use "
             "Dense(..., bias=False) and an input line that spikes once."

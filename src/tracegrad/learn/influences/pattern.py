@@ -23,6 +23,11 @@ class AbstractPattern(eqx.Module):
     def check(self, network: Network) -> None:
         """Refuse a network this pattern does not fit."""
 
+    @property
+    def by_stage(self) -> bool:
+        """Whether it is known to be groups, none of which has units of two stages."""
+        return False
+
     @abstractmethod
     def kept(self, circuit: Circuit) -> Pairs:
         """Affected unit by unit of origin, all stages one after another."""
@@ -42,6 +47,11 @@ class Labelled(AbstractPattern):
                 f"got {given}. Give one sequence of labels a stage, or a group size."
             )
 
+    @property
+    def by_stage(self) -> bool:
+        """No label is in two stages."""
+        return sum(len(set(s)) for s in self.labels) == len(set().union(*self.labels))
+
     def kept(self, circuit: Circuit) -> Pairs:
         """Units of one label."""
         return _same(jnp.array([label for stage in self.labels for label in stage]))
@@ -57,6 +67,11 @@ class Consecutive(AbstractPattern):
         if self.size < 1:
             raise ValueError(f"A block needs at least 1 neuron, got {self.size}. Use 1 for each.")
 
+    @property
+    def by_stage(self) -> bool:
+        """By its definition."""
+        return True
+
     def kept(self, circuit: Circuit) -> Pairs:
         """Neighbours in a layer."""
         groups = [
@@ -71,6 +86,11 @@ class ByLayer(AbstractPattern):
 
     def check(self, network: Network) -> None:
         """Fits every network."""
+
+    @property
+    def by_stage(self) -> bool:
+        """By its definition."""
+        return True
 
     def kept(self, circuit: Circuit) -> Pairs:
         """Units of one stage."""

@@ -1,5 +1,8 @@
 r"""chunk: run a block forward, then one reverse scan per neuron; a trace is touched once per block.
 
+For groups of neurons of one stage (`Masked`) the scan goes back through the recurrent weights
+inside a group too, $\lambda_z^{t}\mathrel{+}=(M\odot V)^\top\mathrm{drive}^\top\lambda^{t+1}$.
+
 With $\lambda$ the cotangent of a neuron's own states, taps and output, per neuron and backwards:
 $\lambda^t=\ell^t+\mathrm{own}^{t+1\top}\lambda^{t+1}$; the block's gradient is one product of
 $\mathrm{drive}^\top\lambda$ with the presynaptic activity, plus $\lambda^0$ times the trace carried
@@ -13,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, Taps
-from tracegrad.learn.influence import Sources, Trace
+from tracegrad.learn.influence import Block, Sources, Trace
 from tracegrad.learn.local import Rows, emission
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.reverse import AbstractReverse, Seen
@@ -38,7 +41,7 @@ class Adjoint(NamedTuple):
 
 
 class Chunk(AbstractReverse):
-    """Exact for block influences, over block boundaries too.
+    """Exact for block influences, over block boundaries too if a block is one neuron.
 
     Memory O(K batch k n) for a block of K steps besides the traces O(batch (k+taps) p), which are
     read and written once a block; with `carry=False` (independent sequences) there are no traces.
@@ -59,6 +62,7 @@ class Chunk(AbstractReverse):
         """See `AbstractPlan`."""
         if not self.carry:
             return ()
+        assert isinstance(self.influence, Block)  # the traces of groups are carried by `Step`
         return self.influence.init(circuit, self.rule.filter.taps(circuit), batch, key)
 
     def forward(
@@ -83,7 +87,7 @@ class Chunk(AbstractReverse):
         stage, taps = circuit.stages[index], self.taps(circuit, index)
         names = [*seen.start.s, *taps] if trace is not None else []
         start = _start(stage, taps, names, seen.start.z)
-        weight = self.influence.own_weight(stage)
+        weight = self.influence.inner_weight(circuit, index)
         adjoint, currents = _backward(stage, taps, weight, start, asked, seen)
         per_start = _collect(stage, adjoint, currents, seen, names)
         if trace is not None:
@@ -107,7 +111,7 @@ class Chunk(AbstractReverse):
     ) -> tuple[Stage, Adjoint]:
         """See `AbstractReverse`."""
         stage, taps = circuit.stages[index], self.taps(circuit, index)
-        weight = self.influence.own_weight(stage)
+        weight = self.influence.inner_weight(circuit, index)
         before, currents = _backward(stage, taps, weight, after, asked, seen)
         gradient = _collect(stage, before, currents, seen, [])[0].as_gradient(stage)
         nothing = jax.tree.map(jnp.zeros_like, before.coefficients)
@@ -156,7 +160,7 @@ def _start(stage: Stage, taps: Taps, names: list[str], like: Array) -> Adjoint:
 def _backward(
     stage: Stage,
     taps: Taps,
-    self_weight: Ports,
+    inner: Ports,
     start: Adjoint,
     asked: Rows,
     seen: Seen,
@@ -180,7 +184,7 @@ def _backward(
         _, advanced = jax.vjp(stage.advance, c, before, current)
         more, d_before, d_current = jax.vmap(advanced)(jax.tree.map(jnp.add, after.s, d_s))
         d_c = jax.tree.map(jnp.add, d_c, more)
-        echoes = [weight[None, None] * d_current[port] for port, weight in self_weight.items()]
+        echoes = [_echo(weight, d_current[port]) for port, weight in inner.items()]
         now_adjoint = Adjoint(
             d_before.s,
             sum(echoes, start=d_before.z),
@@ -197,6 +201,11 @@ def _backward(
 
     past = (asked, seen.before, seen.current, seen.after.s, seen.valid)
     return jax.lax.scan(body, start, past, reverse=True)
+
+
+def _echo(weight: Array, d_current: Float[Array, "starts batch n"]) -> Array:
+    """Back through a neuron's own weight, (n,), or through those inside groups, (n, n)."""
+    return weight[None, None] * d_current if weight.ndim == 1 else d_current @ weight
 
 
 def _collect(

@@ -45,6 +45,8 @@ def chunkable(
     matrices = (learning.layers[0].input, learning.layers[0].recurrent)
     if (
         not isinstance(rule.influence, Block)
+        or not isinstance(layer.input, Dense)
+        or not isinstance(layer.recurrent, Dense | None)
         or not all(jax.tree.leaves(matrices))
         or not all(port in layer.neuron.feedforward_ports for port in layer.neuron.recurrent_ports)
         or rule.signal.remembers
@@ -355,12 +357,13 @@ def _changed(layer: Layer, inner: Layer, spans: Sources, dt: float) -> Layer:
         return old + rise.reshape(old.shape)
 
     below, again, kind = layer.input, layer.recurrent, inner.neuron
+    assert isinstance(below, Dense)  # `chunkable` serves no other
     weight = changed(below.weight, spans.weight, kind.feedforward_ports)
     below = eqx.tree_at(lambda dense: dense.weight, below, weight)
     if spans.bias is not None:
         bias = changed(below.bias, spans.bias, kind.feedforward_ports)
         below = eqx.tree_at(lambda dense: dense.bias, below, bias)
-    if again is not None:
+    if isinstance(again, Dense):
         weight = changed(again.weight, spans.recurrent or {}, kind.recurrent_ports)
         if not layer.autapses:
             held = jnp.eye(weight.shape[-1], dtype=bool)

@@ -11,9 +11,9 @@ from typing import Any
 import jax
 from jaxtyping import PRNGKeyArray
 
+from tracegrad.learn import influence as influences
 from tracegrad.learn.demand import demanded
 from tracegrad.learn.filter import OUTPUT
-from tracegrad.learn.influence import Trace
 from tracegrad.learn.local import Rows
 from tracegrad.learn.plans.event_kernels import Asked, Backward, Block, Cotangents, Forward, Kept
 from tracegrad.learn.plans.plan import Data
@@ -68,8 +68,8 @@ class Events(AbstractReverse):
         return tuple(ends), seen
 
     def backward(
-        self, circuit: Circuit, index: int, trace: Trace | None, asked: Rows, seen: Seen
-    ) -> tuple[Stage, Trace | None]:
+        self, circuit: Circuit, index: int, trace: influences.Trace | None, asked: Rows, seen: Seen
+    ) -> tuple[Stage, influences.Trace | None]:
         """See `AbstractReverse`."""
         silent = self.silent(circuit, index, seen.start.z.shape[0])
         return self.resume(circuit, index, silent, asked, seen)[0], None
@@ -86,8 +86,13 @@ class Events(AbstractReverse):
         stage = circuit.stages[index]
         kept = Kept(seen.after.s, seen.current)
         block = Block(seen.incoming, seen.start, seen.after.z, kept, seen.valid)
-        own = self.influence.own_weight(stage)
+        own = self._kept.own_weight(stage)
         return Backward(stage, self._asks(circuit, index))(stage, own, block, asked, after)
+
+    @property
+    def _kept(self) -> influences.Block:
+        assert isinstance(self.influence, influences.Block)  # the C goes back one neuron at a time
+        return self.influence
 
     def _asks(self, circuit: Circuit, index: int) -> Asked:
         """What is asked of a stage; the readout has no taps, and its output is asked."""
@@ -96,7 +101,7 @@ class Events(AbstractReverse):
             return Asked({}, (OUTPUT,), False, learned)
         rated = [OUTPUT] if self.loss.rate.strength else []
         signals = tuple(dict.fromkeys([self.rule.filter.meets(circuit), *rated]))
-        own = self.influence.self_weight and circuit.stages[index].recurrent is not None
+        own = self._kept.self_weight and circuit.stages[index].recurrent is not None
         return Asked(self.taps(circuit, index), signals, own, learned)
 
     def _wanted(

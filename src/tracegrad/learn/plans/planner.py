@@ -6,6 +6,7 @@ import jax
 
 from tracegrad.learn.graph import Graph, Horizon
 from tracegrad.learn.influence import Block
+from tracegrad.learn.influences.masked import Leaving, Masked
 from tracegrad.learn.influences.rewarded import Rewarded
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.plans.backprop import Backprop
@@ -64,6 +65,9 @@ def choose(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None = None) -
         return Choice(LookBack(rule, loss), "the rule looks back a fixed number of steps")
     if isinstance(rule.influence, Rewarded):
         return Choice(Reward(rule, loss), "products of trace and signal wait for a reward")
+    if _grouped(rule) and work.steps != 1 and not work.carry:
+        why = "sequences are independent, and a scan back mixes inside the groups of a layer"
+        return Choice(Chunk(rule, loss, carry=False), why)
     if not isinstance(rule.influence, Block):
         return Choice(Step(rule, loss), rule.influence.stepwise)
     if rule.signal.remembers:
@@ -78,6 +82,16 @@ def choose(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None = None) -
         why = "traces are touched once per block, and exact across blocks"
         return Choice(Chunk(rule, loss, carry=True), why)
     return _independent(rule, loss, work, circuit)
+
+
+def _grouped(rule: Rule) -> bool:
+    """Whether each block is a group of one stage, and the signal what leaves it, or plain."""
+    influence, signal = rule.influence, rule.signal
+    if not isinstance(influence, Masked) or not influence.pattern.by_stage:
+        return False
+    if isinstance(signal, Leaving):
+        return signal.pattern == influence.pattern
+    return not signal.remembers
 
 
 def _stepwise(rule: Rule, loss: Loss, work: Work, why: str) -> Choice:

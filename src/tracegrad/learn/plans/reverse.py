@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Num
 
 from tracegrad.learn.filter import OUTPUT, Taps
 from tracegrad.learn.influence import Block, Trace
+from tracegrad.learn.influences.masked import Leaving, Masked
 from tracegrad.learn.local import Rows
 from tracegrad.learn.plans.plan import (
     AbstractPlan,
@@ -22,7 +23,7 @@ from tracegrad.learn.plans.plan import (
     mean_rates,
     summed,
 )
-from tracegrad.learn.signal import Feedback, Heard, Signals
+from tracegrad.learn.signal import AbstractSignal, Feedback, Heard, Signals, Symmetric
 from tracegrad.model.network import Circuit, Moment, State
 from tracegrad.model.neuron import ports
 from tracegrad.model.stage import Ports, Stage, StageState
@@ -68,13 +69,21 @@ class Seen(NamedTuple):
 
 
 class AbstractReverse(AbstractPlan):
-    """A block forward, then every stage back alone, for block influences."""
+    """A block forward, then every stage back alone, for block influences.
+
+    A block is one neuron, or a group of neurons of one stage.
+    """
 
     @property
-    def influence(self) -> Block:
+    def influence(self) -> Block | Masked:
         """The rule's influence."""
-        assert isinstance(self.rule.influence, Block)
+        assert isinstance(self.rule.influence, Block | Masked)
         return self.rule.influence
+
+    @property
+    def signal(self) -> AbstractSignal:
+        """The rule's signal; what leaves groups of one stage is the symmetric one."""
+        return Symmetric() if isinstance(self.rule.signal, Leaving) else self.rule.signal
 
     @abstractmethod
     def forward(
@@ -134,7 +143,7 @@ class AbstractReverse(AbstractPlan):
         def at(moment: Moment, judged: Verdict) -> Signals:
             gains = tuple(map(_gain, circuit.stages, moment.before, moment.current))
             heard = self.rule.hear(circuit, Heard(moment, gains, *judged, self.loss))
-            return self.rule.signal(circuit, feedback, heard, ())[0]
+            return self.signal(circuit, feedback, heard, ())[0]
 
         signals: Any = jax.vmap(at)(moments, judged)
         return [{self.rule.filter.meets(circuit): signal} for signal in signals]

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT
+from tracegrad.learn.influence import Block
 from tracegrad.learn.local import Rows, emission, local
 from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.plan import (
@@ -190,6 +191,11 @@ def contraction(
     What a trace of the block still remembers after `steps` steps is at most this times what it
     was: choose `Window(steps=...)` so that it is small enough. O(T batch n (k + taps)^3).
     """
+    if not isinstance(plan.influence, Block):
+        raise ValueError(
+            f"contraction is of one block per neuron, {plan.rule.name} has larger ones. Choose "
+            "Checkpoint, which is exact."
+        )
     circuit = plan.influence.prepare(circuit)
     whole = Chunk(plan.rule, plan.loss, carry=False)
     _, seen = whole.forward(circuit, (), stream.state, data)
@@ -210,6 +216,7 @@ def _memory(
     )
     first = emission(stage, seen.start.s)[1]
     emit = {row: jnp.concatenate([first[row][None], e[:-1]]) for row, e in here.emit.items()}
+    assert isinstance(plan.influence, Block)  # `contraction` refuses others
     echo = plan.influence.echo(stage, here)
     none = jnp.zeros_like(seen.output)
     rows = {

@@ -1,0 +1,69 @@
+"""Learner state: what a learner carries from block to block, and says of one."""
+
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from tracegrad.learn.plans.plan import Data, Stream
+from tracegrad.learn.signal import Feedback
+from tracegrad.model.network import Network
+from tracegrad.substrate.substrate import Placed
+
+T = TypeVar("T")
+
+Gradient = tuple[Network, Feedback]  # feedback is empty unless the signal adapts it
+
+
+class LearnerState(NamedTuple):
+    """All that a learner carries; `gradient` of `waiting` steps awaits the next update.
+
+    `key` is for the next stream of a random rule, `placed` what the substrate remembers.
+    """
+
+    network: Network
+    feedback: Feedback
+    optimiser: Any
+    stream: Stream | None
+    gradient: Gradient | None
+    waiting: Int[Array, ""]
+    key: PRNGKeyArray
+    placed: Placed = Placed()
+
+
+class Info(NamedTuple):
+    """What a block did: its loss, the readout at every step, and every neuron's mean output."""
+
+    loss: Float[Array, ""]
+    outputs: Float[Array, "time batch o"]
+    rates: tuple[Float[Array, " _"], ...]
+
+
+def stream_of(state: LearnerState) -> Stream:
+    """The stream, which a state for `sequence` alone has not."""
+    if state.stream is None:
+        raise ValueError(
+            "This state has no stream. Make it with learner.init(key, batch), of a learner whose "
+            "plan carries one on."
+        )
+    return state.stream
+
+
+def waiting_gradient(state: LearnerState) -> Gradient:
+    """The gradient that waits for the next update."""
+    assert state.gradient is not None  # only inside a loop of updates at every step is there none
+    return state.gradient
+
+
+def apart(tree: T) -> T:
+    """Every array in a buffer of its own, so that all can be donated."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+def block_of(xs: Array, ys: Array, weight: Array | None, valid: Array | None) -> Data:
+    """A block with weight 1 at every step unless given, and no weight on padding."""
+    weight = jnp.ones(xs.shape[:2], xs.dtype) if weight is None else weight
+    if valid is not None:
+        weight = jnp.where(valid, weight, 0.0)
+    return Data(xs, ys, weight, valid)
