@@ -29,6 +29,7 @@ OTHER = Config(
     task="braille",
     data=Path("some where/é"),
     seed=3,
+    substrate="mcu8",
     network=NetworkConfig(
         hidden=(7, 5),
         neuron="ALIF",
