@@ -52,7 +52,9 @@ class Convolution(AbstractMap):
         taps = self.patches.taps().reshape(places, -1)
         kernel = self.weight.reshape(channels, 1, -1)
         own = jnp.broadcast_to(kernel, (channels, *taps.shape)).reshape(-1, taps.shape[1])
-        return FanIn(own, Places(np.tile(taps, (channels, 1))), self.lines)
+        places = Places(np.tile(taps, (channels, 1)))
+        # The type checker takes the abstract sizes of a map for fields; equinox does not.
+        return FanIn(own, places, self.lines)  # pyright: ignore[reportCallIssue]
 
 
 class Conv(AbstractConnection):
@@ -114,7 +116,11 @@ class Conv(AbstractConnection):
     def maps(self) -> tuple[Convolution, ...]:
         """See `AbstractConnection`."""
         patches = self.patches
-        return tuple(Convolution(kernel, patches) for kernel in by_port(drawn(self.weight), 4))
+        # The type checker takes the abstract sizes of a map for fields; equinox does not.
+        return tuple(
+            Convolution(kernel, patches)  # pyright: ignore[reportCallIssue]
+            for kernel in by_port(drawn(self.weight), 4)
+        )
 
     def biases(self) -> tuple[Float[Array, " n"], ...]:
         """One for each channel, at all its places."""

@@ -41,7 +41,9 @@ class Pooling(AbstractMap):
     def fan_in(self) -> FanIn:
         """The number, once for every synapse."""
         taps = np.moveaxis(self.patches.taps(), 1, 0).reshape(self.size, -1)
-        return FanIn(jnp.broadcast_to(self.weight, taps.shape), Places(taps), self.lines)
+        own = jnp.broadcast_to(self.weight, taps.shape)
+        # The type checker takes the abstract sizes of a map for fields; equinox does not.
+        return FanIn(own, Places(taps), self.lines)  # pyright: ignore[reportCallIssue]
 
 
 class Pool(AbstractConnection):
@@ -98,7 +100,8 @@ class Pool(AbstractConnection):
         """See `AbstractConnection`."""
         patches = self.patches
         scale = jnp.asarray(self.gain / math.prod(patches.kernel), dtype=float)
-        return (Pooling(scale, patches),) * self.ports
+        # The type checker takes the abstract sizes of a map for fields; equinox does not.
+        return (Pooling(scale, patches),) * self.ports  # pyright: ignore[reportCallIssue]
 
     def biases(self) -> tuple[Float[Array, " n"], ...]:
         """None."""

@@ -54,7 +54,8 @@ class Sparse(AbstractConnection):
             )
         rng = np.random.default_rng(seed)
         rows = [np.sort(rng.choice(inputs, fan_in, replace=False)) for _ in range(outputs)]
-        return Sparse(inputs, Places(np.stack(rows)), gain, bias)
+        # The type checker takes the abstract sizes of a map for fields; equinox does not.
+        return Sparse(inputs, Places(np.stack(rows)), gain, bias)  # pyright: ignore[reportCallIssue]
 
     @staticmethod
     def random(
@@ -84,7 +85,7 @@ class Sparse(AbstractConnection):
         for row, here in zip(lists, mask, strict=True):
             found = np.flatnonzero(here)
             row[: len(found)] = found
-        return Sparse(inputs, Places(lists), gain, bias)
+        return Sparse(inputs, Places(lists), gain, bias)  # pyright: ignore[reportCallIssue]
 
     @property
     def outputs(self) -> int:  # type: ignore[override]  # follows from the places
@@ -97,7 +98,10 @@ class Sparse(AbstractConnection):
 
     def maps(self) -> tuple[FanIn, ...]:
         """See `AbstractConnection`."""
-        return tuple(FanIn(w, self.places, self.inputs) for w in by_port(drawn(self.weight), 2))
+        return tuple(
+            FanIn(w, self.places, self.inputs)  # pyright: ignore[reportCallIssue]
+            for w in by_port(drawn(self.weight), 2)
+        )
 
     def biases(self) -> tuple[Float[Array, " n"], ...]:
         """See `AbstractConnection`."""
