@@ -43,6 +43,7 @@ def test_a_workload_is_measured_and_written(tiny_work, tmp_path, capsys):
     assert plans["W3", "eprop, Adam every step"] == "Step"
     for (workload, label), row in rows.items():
         assert workload in printed and label in printed and f"{row['ratio']:.2f}" in printed
+    assert "by hand" in printed and "Events" in printed  # the column of plans
     assert "eprop, Adam every step goes by Step: the weights change at every step" in printed
     assert f"Numbers: {out}" in printed
 
