@@ -48,7 +48,8 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         start, asked = 0, re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if asked and server.ranges and self.headers.get("If-Range") == server.etag:
+        same = self.headers.get("If-Range", server.etag) == server.etag
+        if asked and server.ranges and same:
             start = int(asked[1])
         body = server.content[start:]
         self.send_response(206 if start else 200)

@@ -161,7 +161,7 @@ class Cochlea:
     `loudness` is the root mean square of the sound, 0.3 as in the source; `ramp` seconds at either
     end are faded with half a Hann window (ours, 30 ms); inside, `rate` hertz are computed (ours,
     24 kHz, half the rate of SHD's recordings, as in the source), whatever the rate of the sound.
-    Costs a few seconds for a second of sound, more for the first of a length, and some 100 MB.
+    Costs some eight seconds for a second of sound, more for the first of a length, and 100 MB.
 
         events = Cochlea()(signal, 16000, np.random.default_rng(0))  # 700 lines
     """

@@ -14,11 +14,11 @@ ON_OFF = [[3, 2, 1, 0], [3, 2, 0, 4999], [33, 33, 0, 5000], [3, 2, 1, 336000]]
 
 
 def test_squares_of_pixels_row_by_row_on_before_off():
-    time, line = np.array([0, 0, 1000, 1000]), np.array([0, 5, 5, 15])
+    time, line = np.array([0, 0, 1000, 1000]), np.array([0, 5, 2, 15])
     events = Events(time, line, 16, np.array([1, 1, 1, 0], np.int8))
     binning = PixelBinning(side=4, dt=1e-3, steps=3, pool=2)
     assert binning.lines == 8
-    expected = [[2, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 1]]
+    expected = [[2, 0, 0, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0, 1]]
     assert binning(events, "it").tolist() == expected
     capped = PixelBinning(side=4, dt=1e-3, steps=3, pool=2, at_most=1)
     assert capped(events, "it").tolist() == np.minimum(expected, 1).tolist()

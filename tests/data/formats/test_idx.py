@@ -42,11 +42,20 @@ def test_refuses(tmp_path, content, message):
             read_idx(tmp_path / name, 3)
 
 
-def test_a_gzip_bomb_stops_at_the_announced_size(tmp_path):
+def test_a_gzip_bomb_stops_at_the_announced_size(tmp_path, monkeypatch):
+    unpacked = []
+
+    def read(file: gzip.GzipFile, size: int = -1) -> bytes:
+        unpacked.append(plain(file, size))
+        return unpacked[-1]
+
+    plain = gzip.GzipFile.read
+    monkeypatch.setattr(gzip.GzipFile, "read", read)
     bomb = gzip.compress(CONTENT[:16] + bytes(2**26))
     (tmp_path / "images.gz").write_bytes(bomb)
     with pytest.raises(DataError, match="holds more bytes than its shape"):
         read_idx(tmp_path / "images.gz", 3)
+    assert sum(map(len, unpacked)) == len(CONTENT) + 1
 
 
 def test_refuses_broken_gzip(tmp_path):
