@@ -59,6 +59,7 @@ OTHER = Config(
         rate_strength=0.5,
         rate_target=0.02,
         learn_neurons=True,
+        memory_limit="200MB",
     ),
 )
 
