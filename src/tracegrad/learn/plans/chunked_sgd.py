@@ -41,7 +41,9 @@ def chunkable(
     They must all learn, by plain SGD at one rate; a regulariser of rates and a loss with a kernel
     look at a block, which is one step here; a signal that remembers may look at the input.
     """
-    layer, learning = network.layers[0], network.learning()
+    layer = network.layers[0]
+    drawn = network.init(jax.random.key(0))
+    learning = drawn.learning()
     matrices = (learning.layers[0].input, learning.layers[0].recurrent)
     if (
         not isinstance(rule.influence, Block)
@@ -54,7 +56,6 @@ def chunkable(
         or loss.kernel
     ):
         return False
-    drawn = network.init(jax.random.key(0))
     feedback = rule.signal.init(drawn, jax.random.key(1)) if rule.signal.adapts else ()
     first = jax.tree.map(lambda _: False, learning)
     first = eqx.tree_at(lambda net: net.layers[0].input, first, matrices[0])
@@ -217,7 +218,7 @@ class Inside(NamedTuple):
                 own = spans[port].diagonal(stage.weight[port])
                 selves[port] = ahead.diagonal[port] + own
         if ahead.masked:  # what changes there is held at zero
-            currents = {p: c - z * selves[p] if p in selves else c for p, c in currents.items()}
+            currents = {p: c - z * selves[p][None] if p in selves else c for p, c in currents.items()}
             selves = {}
         for port, coefficients in stage.weight.items():
             currents[port] = currents[port] + current(coefficients, seen[port])
