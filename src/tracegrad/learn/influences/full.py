@@ -192,12 +192,12 @@ def _push_stage(
 
 
 def _keep(kept: Kept, columns: Columns) -> Columns:
-    """Drop the entries that are not carried; of stages above, none is held."""
+    """Drop the entries that are not carried."""
     if not kept:
         return columns
     return tuple(
         jax.tree.map(lambda g, mask=mask: jnp.where(mask[..., None], g, 0.0), column)
-        for mask, column in zip(kept[: len(columns)], columns, strict=True)
+        for mask, column in zip(kept, columns, strict=True)
     )
 
 

@@ -45,7 +45,10 @@ class Masked(AbstractInfluence):
         """All influence zero; what is kept is settled here."""
         empty = Full().init(circuit, taps, batch, key)
         masks = kept_pairs(self.pattern, circuit, batch)
-        return tuple(reach._replace(kept=kept) for reach, kept in zip(empty, masks, strict=True))
+        return tuple(
+            reach._replace(kept=kept[: len(reach.output)])
+            for reach, kept in zip(empty, masks, strict=True)
+        )
 
     def push(
         self,
