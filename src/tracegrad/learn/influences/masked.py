@@ -16,7 +16,6 @@ from tracegrad.learn.influences.pattern import AbstractPattern
 from tracegrad.learn.local import Local
 from tracegrad.learn.signal import AbstractSignal, Feedback, Heard, Signals, Symmetric
 from tracegrad.model.network import Circuit, Moment, Network
-from tracegrad.model.stage import Ports
 
 
 class Masked(AbstractInfluence):
@@ -33,22 +32,13 @@ class Masked(AbstractInfluence):
         """Nothing else is dropped."""
         return circuit
 
-    def inner_weight(self, circuit: Circuit, index: int) -> Ports:
-        """The recurrent weights of a stage inside its groups, (n, n) of each port."""
-        inside = kept_pairs(self.pattern, circuit, 1)[index][index][0]
-        recurrent = circuit.stages[index].recurrent or {}
-        return {port: jnp.where(inside, weight, 0.0) for port, weight in recurrent.items()}
-
     def init(
         self, circuit: Circuit, taps: Taps, batch: int, key: PRNGKeyArray
     ) -> tuple[Reach, ...]:
         """All influence zero; what is kept is settled here."""
         empty = Full().init(circuit, taps, batch, key)
         masks = kept_pairs(self.pattern, circuit, batch)
-        return tuple(
-            reach._replace(kept=kept[: len(reach.output)])
-            for reach, kept in zip(empty, masks, strict=True)
-        )
+        return tuple(reach._replace(kept=kept) for reach, kept in zip(empty, masks, strict=True))
 
     def push(
         self,
