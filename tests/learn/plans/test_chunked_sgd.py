@@ -20,36 +20,28 @@ RATE, STEPS = 0.05, 23
 CASES = {
     "traces in common": (network(tg.CubaLIF(), gain=6.0), rules.eprop()),
     "self-weight learns": (network(tg.CubaLIF(), gain=6.0), rules.block_diagonal()),
-    "masked autapses": (network(tg.ALIF(), autapses=False), rules.block_diagonal()),
-    "deep, read from all": (
-        network(tg.CubaLIF(), tg.LIF(), all_layers=True, gain=6.0),
-        rules.eprop(tg.signals.Random()),
-    ),
     "deep": (network(tg.LIF(), tg.ALIF(), gain=6.0), rules.block_diagonal()),
     "feed-forward": (network(tg.LIF(tau_mem=10e-3), recurrent=False), rules.eprop()),
     "adapting feedback": (
         network(tg.LIF(tau_mem=10e-3)),
         rules.eprop(tg.signals.Adaptive()),
     ),
-    "two ports": (network(tg.TwoCompartment(), recurrent=False), rules.eprop()),
-    "gated": (network(tg.GRU()), rules.block_diagonal()),
 }
 
 
-def learn(case, plan, batch=1, optimiser=None, valid=None):
+def learn(case, plan, optimiser=None):
     """Weights, stream and losses after three runs, the second of which is no whole chunk."""
     net, rule = CASES[case]
     loss = tg.losses.mean_squared_error()
     learner = tg.Learner(
         net, rule, loss, optimiser or optax.sgd(RATE), update_every=1, plan=plan(rule, loss)
     )
-    state = learner.init(random.key(0), batch)
-    xs, ys = claims.inputs(STEPS, batch), claims.targets(STEPS, batch)
+    state = learner.init(random.key(0), 1)
+    xs, ys = claims.inputs(STEPS, 1), claims.targets(STEPS, 1)
     weight = jnp.abs(ys[..., 0])
     infos = []
     for cut in (slice(0, 16), slice(16, 19), slice(0, STEPS)):
-        there = None if valid is None else valid[cut]
-        state, info = learner.run(state, xs[cut], ys[cut], weight[cut], there)
+        state, info = learner.run(state, xs[cut], ys[cut], weight[cut])
         infos.append(info)
     return state, infos
 
@@ -82,16 +74,6 @@ def test_chunks_change_nothing(case):
         for a, b in zip(start, jax.tree.leaves(theirs[0].network), strict=True)
     ]
     assert all(moved), "every parameter learns"
-    assert_same(ours, theirs, net)
-
-
-def test_samples_and_padding():
-    """Two samples learn one weight; where a sample has ended it asks for no change."""
-    case = "self-weight learns"
-    net = CASES[case][0]
-    valid = (jnp.arange(STEPS)[:, None] < jnp.array([STEPS, 14])).at[3, 1].set(False)
-    theirs = learn(case, Step, batch=2, valid=valid)
-    ours = learn(case, chunked(net, 10), batch=2, valid=valid)
     assert_same(ours, theirs, net)
 
 
@@ -158,6 +140,22 @@ def test_plain_sgd_is_told_from_the_rest(name):
     params = {"w": jnp.ones((3, 2)), "v": jnp.ones((2, 2)), "c": jnp.ones(3)}
     found = is_plain_sgd((OTHERS | PLAIN)[name], params, {"w": True, "v": True, "c": False})
     assert found == (name in PLAIN)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        network(tg.ALIF(), autapses=False),
+        network(tg.CubaLIF(), tg.LIF(), all_layers=True),
+        network(tg.GRU()),
+    ],
+    ids=["masked autapses", "read from all layers", "several ports"],
+)
+def test_networks_it_does_not_serve_go_by_steps(net):
+    loss = tg.losses.mean_squared_error()
+    rule = rules.block_diagonal()
+    learner = tg.Learner(net, rule, loss, optax.sgd(0.1), update_every=1)
+    assert str(learner.plan).startswith("Step")
 
 
 def test_what_chunks_cannot_hold_back_is_refused():

@@ -50,7 +50,9 @@ def chunkable(
         or not isinstance(layer.input, Dense)
         or not isinstance(layer.recurrent, Dense | None)
         or not all(jax.tree.leaves(matrices))
-        or not all(port in layer.neuron.feedforward_ports for port in layer.neuron.recurrent_ports)
+        or len({*layer.neuron.feedforward_ports, *layer.neuron.recurrent_ports}) != 1
+        or (layer.recurrent is not None and not layer.autapses)
+        or network.readout.all_layers
         or rule.signal.remembers
         or loss.rate.strength
         or loss.kernel
@@ -132,9 +134,8 @@ class ChunkedSGD(AbstractPlan):
         return self.step.outcome(circuit, feedback, stream, data)
 
     def length(self, batch: int) -> int:
-        """Steps of a chunk for so many samples; 1 where chunks would be too short."""
-        length = self.steps // batch
-        return length if length >= LEAST else 1
+        """Steps of a chunk; several samples go step by step."""
+        return self.steps if batch == 1 else 1
 
     def enter(
         self, network: Network, stream: Stream, data: Data
@@ -218,7 +219,9 @@ class Inside(NamedTuple):
                 own = spans[port].diagonal(stage.weight[port])
                 selves[port] = ahead.diagonal[port] + own
         if ahead.masked:  # what changes there is held at zero
-            currents = {p: c - z * selves[p][None] if p in selves else c for p, c in currents.items()}
+            currents = {
+                p: c - z * selves[p][None] if p in selves else c for p, c in currents.items()
+            }
             selves = {}
         for port, coefficients in stage.weight.items():
             currents[port] = currents[port] + current(coefficients, seen[port])
