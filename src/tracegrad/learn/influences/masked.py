@@ -16,6 +16,7 @@ from tracegrad.learn.influences.pattern import AbstractPattern
 from tracegrad.learn.local import Local
 from tracegrad.learn.signal import AbstractSignal, Feedback, Heard, Signals, Symmetric
 from tracegrad.model.network import Circuit, Moment, Network
+from tracegrad.model.stage import Ports
 
 
 class Masked(AbstractInfluence):
@@ -31,6 +32,12 @@ class Masked(AbstractInfluence):
     def prepare(self, circuit: Circuit) -> Circuit:
         """Nothing else is dropped."""
         return circuit
+
+    def inner_weight(self, circuit: Circuit, index: int) -> Ports:
+        """The recurrent weights of a stage inside its groups, (n, n) of each port."""
+        inside = kept_pairs(self.pattern, circuit, 1)[index][index][0]
+        recurrent = circuit.stages[index].recurrent or {}
+        return {port: jnp.where(inside, weight, 0.0) for port, weight in recurrent.items()}
 
     def init(
         self, circuit: Circuit, taps: Taps, batch: int, key: PRNGKeyArray
