@@ -20,28 +20,35 @@ RATE, STEPS = 0.05, 23
 CASES = {
     "traces in common": (network(tg.CubaLIF(), gain=6.0), rules.eprop()),
     "self-weight learns": (network(tg.CubaLIF(), gain=6.0), rules.block_diagonal()),
+    "masked autapses": (network(tg.ALIF(), autapses=False), rules.block_diagonal()),
+    "deep, read from all": (
+        network(tg.CubaLIF(), tg.CubaLIF(), all_layers=True, gain=6.0),
+        rules.eprop(),
+    ),
     "deep": (network(tg.LIF(), tg.ALIF(), gain=6.0), rules.block_diagonal()),
     "feed-forward": (network(tg.LIF(tau_mem=10e-3), recurrent=False), rules.eprop()),
     "adapting feedback": (
         network(tg.LIF(tau_mem=10e-3)),
         rules.eprop(tg.signals.Adaptive()),
     ),
+    "four ports": (network(tg.LSTM()), rules.block_diagonal()),
 }
 
 
-def learn(case, plan, optimiser=None):
+def learn(case, plan, batch=1, optimiser=None, valid=None):
     """Weights, stream and losses after three runs, the second of which is no whole chunk."""
     net, rule = CASES[case]
     loss = tg.losses.mean_squared_error()
     learner = tg.Learner(
         net, rule, loss, optimiser or optax.sgd(RATE), update_every=1, plan=plan(rule, loss)
     )
-    state = learner.init(random.key(0), 1)
-    xs, ys = claims.inputs(STEPS, 1), claims.targets(STEPS, 1)
+    state = learner.init(random.key(0), batch)
+    xs, ys = claims.inputs(STEPS, batch), claims.targets(STEPS, batch)
     weight = jnp.abs(ys[..., 0])
     infos = []
     for cut in (slice(0, 16), slice(16, 19), slice(0, STEPS)):
-        state, info = learner.run(state, xs[cut], ys[cut], weight[cut])
+        there = None if valid is None else valid[cut]
+        state, info = learner.run(state, xs[cut], ys[cut], weight[cut], there)
         infos.append(info)
     return state, infos
 
@@ -74,6 +81,17 @@ def test_chunks_change_nothing(case):
         for a, b in zip(start, jax.tree.leaves(theirs[0].network), strict=True)
     ]
     assert all(moved), "every parameter learns"
+    assert_same(ours, theirs, net)
+
+
+def test_samples_and_padding():
+    """Two samples learn one weight; where a sample has ended it asks for no change."""
+    case = "self-weight learns"
+    net = CASES[case][0]
+    valid = (jnp.arange(STEPS)[:, None] < jnp.array([STEPS, 14])[None]).at[3, 1].set(False)
+    common = alike(net, CASES[case][1].influence)
+    theirs = learn(case, lambda rule, loss: Step(rule, loss, common), batch=2, valid=valid)
+    ours = learn(case, chunked(net, 10), batch=2, valid=valid)
     assert_same(ours, theirs, net)
 
 
@@ -142,19 +160,10 @@ def test_plain_sgd_is_told_from_the_rest(name):
     assert found == (name in PLAIN)
 
 
-@pytest.mark.parametrize(
-    "net",
-    [
-        network(tg.ALIF(), autapses=False),
-        network(tg.CubaLIF(), tg.LIF(), all_layers=True),
-        network(tg.GRU()),
-    ],
-    ids=["masked autapses", "read from all layers", "several ports"],
-)
-def test_networks_it_does_not_serve_go_by_steps(net):
-    loss = tg.losses.mean_squared_error()
-    rule = rules.block_diagonal()
-    learner = tg.Learner(net, rule, loss, optax.sgd(0.1), update_every=1)
+def test_currents_without_coefficients_to_share_go_by_steps():
+    """A gated cell whose recurrent ports are not those of its input."""
+    rule, loss = rules.block_diagonal(), tg.losses.mean_squared_error()
+    learner = tg.Learner(network(tg.GRU()), rule, loss, optax.sgd(0.1), update_every=1)
     assert str(learner.plan).startswith("Step")
 
 

@@ -42,22 +42,20 @@ def chunkable(
     look at a block, which is one step here; a signal that remembers may look at the input.
     """
     layer = network.layers[0]
-    drawn = network.init(jax.random.key(0))
-    learning = drawn.learning()
+    learning = jax.eval_shape(network.init, jax.random.key(0)).learning()
     matrices = (learning.layers[0].input, learning.layers[0].recurrent)
     if (
         not isinstance(rule.influence, Block)
         or not isinstance(layer.input, Dense)
         or not isinstance(layer.recurrent, Dense | None)
         or not all(jax.tree.leaves(matrices))
-        or len({*layer.neuron.feedforward_ports, *layer.neuron.recurrent_ports}) != 1
-        or (layer.recurrent is not None and not layer.autapses)
-        or network.readout.all_layers
+        or not _ports_fit(layer)
         or rule.signal.remembers
         or loss.rate.strength
         or loss.kernel
     ):
         return False
+    drawn = network.init(jax.random.key(0))
     feedback = rule.signal.init(drawn, jax.random.key(1)) if rule.signal.adapts else ()
     first = jax.tree.map(lambda _: False, learning)
     first = eqx.tree_at(lambda net: net.layers[0].input, first, matrices[0])
@@ -67,6 +65,12 @@ def chunkable(
     return is_plain_sgd(
         optimiser, params, (eqx.filter(first, learning), jax.tree.map(lambda _: False, feedback))
     )
+
+
+def _ports_fit(layer: Layer) -> bool:
+    """Whether every recurrent current has a feed-forward one whose coefficients it can share."""
+    known = layer.neuron.feedforward_ports
+    return layer.recurrent is None or all(port in known for port in layer.neuron.recurrent_ports)
 
 
 class Walked(NamedTuple):
@@ -134,8 +138,9 @@ class ChunkedSGD(AbstractPlan):
         return self.step.outcome(circuit, feedback, stream, data)
 
     def length(self, batch: int) -> int:
-        """Steps of a chunk; several samples go step by step."""
-        return self.steps if batch == 1 else 1
+        """Steps of a chunk for so many samples; 1 where chunks would be too short."""
+        length = self.steps // batch
+        return length if length >= LEAST else 1
 
     def enter(
         self, network: Network, stream: Stream, data: Data
