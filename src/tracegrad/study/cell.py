@@ -24,6 +24,9 @@ SHORT_OF = {long: short for short, long in SHORT.items()}
 TASK, RULE = "task_options", "rule_options"
 
 
+LATER = ("substrate", "memory_limit")  # settings that the first results did not have yet
+
+
 @dataclass(frozen=True)
 class Cell:
     """A configuration of a run, options of its task and rule beside it, and what is tested on.
@@ -48,7 +51,7 @@ class Cell:
         source = source_of(self.config.network.neuron)
         digest = None if source is None else hashlib.sha256(source.file.read_bytes()).hexdigest()
         return {
-            "config": to_toml(self.config),
+            "config": _without_later(to_toml(self.config)),
             TASK: dict(self.task_options),
             RULE: dict(self.rule_options),
             "held_out": self.held_out,
@@ -70,6 +73,12 @@ class Cell:
         """Make the learner; `UsageError` where the rule cannot serve the network."""
         given = keywords(RULES[self.config.learning.rule], self.rule_options, RULE)
         return build_learner(self.config, task, given)
+
+
+def _without_later(text: str) -> str:
+    """Settings without those that came later and are not set: a result keeps its digest."""
+    unset = {f'{name} = "none"' for name in LATER}
+    return "".join(line for line in text.splitlines(keepends=True) if line.strip() not in unset)
 
 
 def to_cell(settings: Mapping[str, Any], place: str, folder: Path, held_out: bool = False) -> Cell:
