@@ -318,17 +318,18 @@ def presynaptic(stage: Stage, moment: Moment, index: int) -> Sources:
     )
 
 
+def outer(post: Float[Array, "batch n"], x: Array) -> Float[Array, "batch n width"]:
+    """Each neuron's number times what its synapses see: lines, (batch, width), or its own."""
+    return post[..., None] * (x[:, None, :] if x.ndim == 2 else x)
+
+
 def forcing(here: Local, row: str, echo: Rows, direct: Rows, seen: Sources) -> Sources:
     """What this step itself adds to one row's trace: drive times presynaptic activity."""
 
     def driven(part: dict[str, Array] | None) -> dict[str, Array] | None:
         if part is None:
             return None
-        drive = here.drive[row]
-        return {
-            port: drive[port][..., None] * (x[:, None, :] if x.ndim == 2 else x)
-            for port, x in part.items()
-        }
+        return {port: outer(here.drive[row][port], x) for port, x in part.items()}
 
     own = {c: (here.shift[c][row] + echo[row] * direct[c])[..., None] for c in here.shift}
     return Sources(driven(seen.weight) or {}, driven(seen.recurrent), driven(seen.bias), own)

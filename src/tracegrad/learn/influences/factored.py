@@ -19,6 +19,7 @@ from tracegrad.learn.influence import (
     Cotangents,
     Sources,
     lines,
+    outer,
     presynaptic,
     synaptic,
     widths,
@@ -175,10 +176,7 @@ def _product(stage: Stage, factors: Factors) -> Sources:
     def part(pre: Rows | None) -> Rows | None:
         if pre is None:
             return None
-        return {
-            port: post[port][..., None] * (x[:, None, :] if x.ndim == 2 else x)
-            for port, x in pre.items()
-        }
+        return {port: outer(post[port], x) for port, x in pre.items()}
 
     pre = synaptic(stage, factors.pre)
     own = {name: e[..., None] for name, e in coefficients.items()}

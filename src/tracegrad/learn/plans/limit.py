@@ -14,6 +14,7 @@ from tracegrad.learn.filter import Taps
 from tracegrad.learn.influence import Block
 from tracegrad.learn.plans.checkpoint import Checkpoint
 from tracegrad.learn.plans.chunk import Chunk
+from tracegrad.learn.plans.chunked_sgd import ChunkedSGD
 from tracegrad.learn.plans.events import Events
 from tracegrad.learn.plans.plan import AbstractPlan
 from tracegrad.learn.plans.planner import Choice
@@ -105,6 +106,11 @@ def _(plan: Step, circuit: Circuit, shape: Shape) -> int:
     first = circuit.stages[0].size * shape.steps * shape.batch
     traces = _traces(plan, circuit, shape.batch)
     return _bytes(circuit, first + 2 * traces + 2 * _weights(circuit))
+
+
+@needed_bytes.register
+def _(plan: ChunkedSGD, circuit: Circuit, shape: Shape) -> int:
+    return needed_bytes(plan.step, circuit, shape)  # the coefficients of a chunk are few beside it
 
 
 def _smaller(plan: AbstractPlan) -> list[AbstractPlan]:
