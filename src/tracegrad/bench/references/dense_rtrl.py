@@ -9,10 +9,10 @@ $G_v' = \beta G_v + G_i' - G_z$, $G_z' = \psi\, G_v'$.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from tracegrad.bench.references.summed import summed
 from tracegrad.bench.references.weights import Weights, error, surrogate
 from tracegrad.bench.workload import ALPHA, BETA, KAPPA
 
@@ -38,17 +38,7 @@ def dense_rtrl(
     w: Weights, xs: Float[Array, "time batch m"], classes: Int[Array, " batch"]
 ) -> tuple[Float[Array, ""], Weights]:
     """The exact gradient, the reset path included; a step takes O(B n^3 p), memory O(B n^2 p)."""
-
-    def body(carry: tuple, x: Array) -> tuple[tuple, None]:
-        c, total, loss = carry
-        c, here, gradient = _step(w, c, x, classes)
-        return (c, jax.tree.map(jnp.add, total, gradient), loss + here), None
-
-    zero = jax.tree.map(jnp.zeros_like, w)
-    start = (_rest(w, xs.shape[1]), zero, jnp.zeros((), xs.dtype))
-    (_, total, loss), _ = jax.lax.scan(body, start, xs)
-    steps = xs.shape[0]
-    return loss / steps, jax.tree.map(lambda g: g / steps, total)
+    return summed(_step, _rest(w, xs.shape[1]), w, xs, classes)
 
 
 def _rest(w: Weights, batch: int) -> Influences:

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from tracegrad.bench.references.summed import summed
 from tracegrad.bench.references.weights import Weights, error, surrogate
 from tracegrad.bench.workload import ALPHA, BETA, KAPPA
 
@@ -59,14 +59,4 @@ def naive_eprop(
     w: Weights, xs: Float[Array, "time batch m"], classes: Int[Array, " batch"]
 ) -> tuple[Float[Array, ""], Weights]:
     """One gradient at the end: that of `stop_gradient`; time and traffic O(T B n p)."""
-
-    def body(carry: tuple, x: Array) -> tuple[tuple, None]:
-        c, total, loss = carry
-        c, here, gradient = eprop_step(w, c, x, classes)
-        return (c, jax.tree.map(jnp.add, total, gradient), loss + here), None
-
-    zero = jax.tree.map(jnp.zeros_like, w)
-    start = (traces(w, xs.shape[1]), zero, jnp.zeros((), xs.dtype))
-    (_, total, loss), _ = jax.lax.scan(body, start, xs)
-    steps = xs.shape[0]
-    return loss / steps, jax.tree.map(lambda g: g / steps, total)
+    return summed(eprop_step, traces(w, xs.shape[1]), w, xs, classes)
