@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tracegrad.data.events import Events
-from tracegrad.data.formats.listed import listed, read_bytes
+from tracegrad.data.formats.listed import after_comments, listed, read_bytes, word_pairs
 from tracegrad.errors import DataError
 
 SIDE = 128  # pixels
@@ -25,18 +25,7 @@ def read_aedat2(path: Path) -> Events:
     content = read_bytes(path, LARGEST)
     if not content.startswith(MAGIC):
         raise DataError(f"{path}: is no AEDAT 2.0 file, its header says otherwise. Replace it.")
-    start = 0
-    while content[start : start + 1] == b"#":
-        end = content.find(b"\n", start)
-        if end < 0:
-            raise DataError(f"{path}: ends inside its header. The file is cut; replace it.")
-        start = end + 1
-    if (len(content) - start) % 8:
-        raise DataError(
-            f"{path}: must hold events of 8 bytes, has {len(content) - start} bytes of them. The "
-            "file is cut; replace it."
-        )
-    address, time = np.frombuffer(content, ">u4", offset=start).astype(np.int64).reshape(-1, 2).T
+    address, time = word_pairs(path, content, after_comments(path, content, b"#"), ">u4")
     if (address >> 15).any():
         raise DataError(f"{path}: has events that are not of a DVS128. Check the camera.")
     line = (address >> 8) * SIDE + SIDE - 1 - (address >> 1 & 127)

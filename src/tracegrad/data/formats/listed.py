@@ -67,3 +67,24 @@ def read_bytes(path: Path, largest: int) -> bytes:
             return file.read(largest)
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file. Check the path.") from error
+
+
+def after_comments(path: Path, content: bytes, mark: bytes) -> int:
+    """Where a header of lines that begin with `mark` ends; `DataError` if it is cut."""
+    start = 0
+    while content[start : start + 1] == mark:
+        end = content.find(b"\n", start)
+        if end < 0:
+            raise DataError(f"{path}: ends inside its header. The file is cut; replace it.")
+        start = end + 1
+    return start
+
+
+def word_pairs(path: Path, content: bytes, start: int, kind: str) -> Int64[np.ndarray, "2 N"]:
+    """Events of two words of 32 bits from `start` on, of NumPy's `kind`: first and second words."""
+    if (len(content) - start) % 8:
+        raise DataError(
+            f"{path}: must hold events of 8 bytes, has {len(content) - start} bytes of them. The "
+            "file is cut; replace it."
+        )
+    return np.frombuffer(content, kind, offset=start).astype(np.int64).reshape(-1, 2).T

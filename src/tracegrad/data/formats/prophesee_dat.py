@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tracegrad.data.events import Events
-from tracegrad.data.formats.listed import listed, pixels, read_bytes
+from tracegrad.data.formats.listed import after_comments, listed, pixels, read_bytes, word_pairs
 from tracegrad.errors import DataError
 
 LARGEST = 2**28  # bytes; 33 million events
@@ -22,25 +22,14 @@ def read_dat(path: Path, width: int = 304, height: int = 240) -> Events:
         events = read_dat(Path("obj_000001_td.dat"), width=120, height=100)
     """
     content = read_bytes(path, LARGEST)
-    start = 0
-    while content[start : start + 1] == b"%":
-        end = content.find(b"\n", start)
-        if end < 0:
-            raise DataError(f"{path}: ends inside its header. The file is cut; replace it.")
-        start = end + 1
+    start = after_comments(path, content, b"%")
     kind = content[start : start + 2]
     if not start or len(kind) != 2 or kind[0] not in KINDS or kind[1] != 8:
         raise DataError(
             f"{path}: must hold events of 8 bytes of kind 0 or 12 behind a header of %, says "
             f"{kind.hex()!r}. Check that it is a DAT file."
         )
-    start += 2
-    if (len(content) - start) % 8:
-        raise DataError(
-            f"{path}: must hold events of 8 bytes, has {len(content) - start} bytes of them. The "
-            "file is cut; replace it."
-        )
-    time, data = np.frombuffer(content, "<u4", offset=start).astype(np.int64).reshape(-1, 2).T
+    time, data = word_pairs(path, content, start + 2, "<u4")
     if (data >> 29).any():
         raise DataError(f"{path}: polarity must be 0 or 1 everywhere. Replace the file.")
     line = pixels(path, data & 0x3FFF, data >> 14 & 0x3FFF, width, height)
