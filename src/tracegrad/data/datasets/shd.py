@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tracegrad.data.datasets.spike_files import BINNING, SpikeBinning, spike_file
+from tracegrad.data.datasets.spike_files import BINNING, SpikeBinning, heidelberg
 from tracegrad.data.task import Task
 
 CLASSES = 20
@@ -18,13 +18,4 @@ def shd(data: Path, binning: SpikeBinning = BINNING) -> Task:
 
         task = shd(Path("shd"), SpikeBinning(dt=4e-3, steps=350, pool=5))
     """
-    train, test = (spike_file(data, f"shd_{part}.h5", CLASSES) for part in ("train", "test"))
-    return Task(
-        name="shd",
-        summary=f"20 classes: {len(train) + len(test)} spoken digits as spikes of a cochlea.",
-        lines=binning.lines,
-        outputs=CLASSES,
-        dt=binning.dt,
-        train=binning.source(train),
-        test=binning.source(test),
-    )
+    return heidelberg(data, "shd", CLASSES, "spoken digits", binning)

@@ -11,6 +11,7 @@ from tracegrad.data.checks import at_least
 from tracegrad.data.events import Events
 from tracegrad.data.formats.hdf5_spikes import SpikeFile
 from tracegrad.data.recordings import Recording, Recordings, binned, one_class, until
+from tracegrad.data.task import Task
 from tracegrad.errors import DataError, UsageError
 
 LINES = 700
@@ -57,6 +58,20 @@ class SpikeBinning:
 
 
 BINNING = SpikeBinning()
+
+
+def heidelberg(data: Path, name: str, classes: int, what: str, binning: SpikeBinning) -> Task:
+    """A set of two files, `NAME_train.h5` and `NAME_test.h5`, with `what` in its recordings."""
+    train, test = (spike_file(data, f"{name}_{part}.h5", classes) for part in ("train", "test"))
+    return Task(
+        name=name,
+        summary=f"{classes} classes: {len(train) + len(test)} {what} as spikes of a cochlea.",
+        lines=binning.lines,
+        outputs=classes,
+        dt=binning.dt,
+        train=binning.source(train),
+        test=binning.source(test),
+    )
 
 
 def spike_file(data: Path, name: str, classes: int | None = None) -> SpikeFile:

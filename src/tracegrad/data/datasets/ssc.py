@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tracegrad.data.datasets.spike_files import BINNING, SpikeBinning, spike_file
+from tracegrad.data.datasets.spike_files import BINNING, SpikeBinning, heidelberg
 from tracegrad.data.task import Task
 
 CLASSES = 35
@@ -18,13 +18,4 @@ def ssc(data: Path, binning: SpikeBinning = BINNING) -> Task:
 
         task = ssc(Path("ssc"))
     """
-    train, test = (spike_file(data, f"ssc_{part}.h5", CLASSES) for part in ("train", "test"))
-    return Task(
-        name="ssc",
-        summary=f"35 classes: {len(train) + len(test)} spoken words as spikes of a cochlea.",
-        lines=binning.lines,
-        outputs=CLASSES,
-        dt=binning.dt,
-        train=binning.source(train),
-        test=binning.source(test),
-    )
+    return heidelberg(data, "ssc", CLASSES, "spoken words", binning)
