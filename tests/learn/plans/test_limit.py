@@ -142,3 +142,13 @@ def test_limits_that_make_no_sense_are_refused():
         learned(learner(10**9, rules.bptt()))
     with pytest.raises(ValueError, match="another influence"):
         learned(learner(10**9, rules.rtrl()))
+
+
+def test_plain_sgd_at_every_step_is_counted_too():
+    """A stream goes by the plan that was chosen, or is refused with what it needs."""
+    net = network((6, 5, 2), tg.CubaLIF())
+    learner = tg.Learner(net, rules.eprop(), LOSS, optax.sgd(0.1), 1)
+    learner = learner.for_input(jnp.ones((9, 1, 6)))
+    assert str(learner.within(10**6).plan).startswith("ChunkedSGD: plain SGD")
+    with pytest.raises(ValueError, match="ChunkedSGD needs least"):
+        _ = learner.within(10).plan
