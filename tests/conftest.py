@@ -49,6 +49,13 @@ hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, d
 hypothesis.settings.load_profile("fixed")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _programs_of_a_module() -> Iterator[None]:
+    """A process may map 65,530 pieces of memory, and two thousand tests' programs are more."""
+    yield
+    jax.clear_caches()
+
+
 ASKED_FOR = {"slow": "run the longer studies too", "properties": "run many random networks too"}
 
 
