@@ -3,11 +3,10 @@
 import jax
 import jax.numpy as jnp
 import optax
-import pytest
 
 import tracegrad as tg
 from tracegrad.inspect.audit import audit
-from tracegrad.inspect.locality import QUICK, locality
+from tracegrad.inspect.locality import locality
 from tracegrad.inspect.operations import count_operations
 from tracegrad.inspect.probe import probe
 from tracegrad.learn.influence import Block
@@ -24,12 +23,6 @@ def network(*neurons, tau=20e-3):
 
 
 RANDOM = tg.rules.eprop(signal=tg.signals.Random())
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    # Halves the time to compile; no part of the package, because not every XLA may know it.
-    monkeypatch.setitem(QUICK, "xla_cpu_use_fusion_emitters", False)
 
 
 def test_memory_is_what_a_learner_allocates():

@@ -30,7 +30,7 @@ KAPPA = PLAIN + HIDDEN
 ONCE = (M + N) + 2 * N  # a trace that all neurons have in common; of coefficients one each
 READ_ONCE = (N + OUT) + OUT + OUT
 FACTORS = (M + N) + N + 2 * N + EMITTED + 1 + N + 4 * OUT + 1
-FULL = 2 * (N + OUT) * EVERY  # of states, and of outputs
+FULL = 2 * (N * HIDDEN + OUT * EVERY)  # of states and of outputs: no weight reaches down
 CREDIT = N * 2 + OUT
 GUESS = CREDIT * (CREDIT + OUT + 1)
 RATE = N * M + N * N + N  # a rate unit has one coefficient
@@ -44,8 +44,8 @@ WORDS = {
     "fptt": (0, 0, 0),
     "future_bptt": (9 * (WHOLE + M), 0, 1),
     "rtrl": (FULL, 0, 2 * N + 2 * OUT * N),
-    "block": (FULL + N * EVERY, 0, 3 * N),
-    "snap": (FULL + N * EVERY, 0, 3 * N),
+    "block": (FULL + N * HIDDEN, 0, 3 * N),
+    "snap": (FULL + N * HIDDEN, 0, 3 * N),
     "ostl": (FULL, 0, 2 * N),
     "block_diagonal": (2 * HIDDEN + EMITTED + READ_ONCE, 0, 2 * N),
     "d_rtrl": (HIDDEN + EMITTED + READ_ONCE, 0, N),
@@ -93,12 +93,6 @@ def network(name="eprop"):
     )
     net = tg.Network(tg.Layer(tg.Dense(M, N), neuron, recurrent), readout=readout, dt=1e-3)
     return net.freeze("*.tau_mem") if name == "otpe" else net
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    # Halves the time to compile; no part of the package, because not every XLA may know it.
-    monkeypatch.setitem(locality.QUICK, "xla_cpu_use_fusion_emitters", False)
 
 
 @cache

@@ -1,6 +1,6 @@
 r"""Full influence: every entry of $G=\partial h/\partial w$, as RTRL carries it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from tracegrad.learn.local import Local
 from tracegrad.model.network import Circuit, Moment
 from tracegrad.model.stage import Ports, Stage
 
-Columns = tuple[Sources, ...]  # one entry per stage a weight can belong to
+Columns = tuple[Sources, ...]  # one entry per stage up to one's own: no weight reaches down
 Kept = tuple[Bool[Array, "batch n _"], ...]
 
 
@@ -55,7 +55,8 @@ class Full(AbstractInfluence):
         """All influence zero."""
         reaches = []
         for index, stage in enumerate(circuit.stages):
-            empty = tuple(_zeros(source, stage.size, batch) for source in circuit.stages)
+            sources = circuit.stages[: index + 1]
+            empty = tuple(_zeros(source, stage.size, batch) for source in sources)
             here = taps if index < len(circuit.hidden) else {}
             rows = {row: empty for row in stage.rest(batch).s}
             reaches.append(Reach(rows, empty, {name: empty for name in here}))
@@ -100,15 +101,21 @@ def _read(circuit: Circuit, cotangent: Float[Array, "batch n *units"], columns: 
     """Cotangent times influence; with a third axis it has a value for each unit of origin."""
     if cotangent.ndim == 2:
         return jax.tree.map(lambda g: jnp.einsum("bn,bnsw->sw", cotangent, g), columns)
-    ends = [sum(s.size for s in circuit.stages[: i + 1]) for i in range(len(columns) - 1)]
+    ends = [sum(s.size for s in circuit.stages[: i + 1]) for i in range(len(columns))]
+    asked = jnp.split(cotangent, ends, axis=-1)[: len(columns)]
     return tuple(
         jax.tree.map(lambda g, c=c: jnp.einsum("bns,bnsw->sw", c, g), column)
-        for column, c in zip(columns, jnp.split(cotangent, ends, axis=-1), strict=True)
+        for column, c in zip(columns, asked, strict=True)
     )
 
 
-def _total(parts: list[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: sum(leaves[1:], start=leaves[0]), *parts)
+def _total(parts: list[Columns]) -> Columns:
+    """The sum of influences, of which those from below lack the last stages of origin."""
+    return tuple(
+        jax.tree.map(lambda *leaves: sum(leaves[1:], start=leaves[0]), *found)
+        for source in range(max(map(len, parts)))
+        if (found := [columns[source] for columns in parts if source < len(columns)])
+    )
 
 
 def _zeros(source: Stage, n: int, batch: int) -> Sources:
@@ -120,17 +127,33 @@ def _below(circuit: Circuit, outputs: list[Columns], index: int) -> list[Columns
     if index == 0:
         return []
     if index == len(circuit.hidden) and circuit.all_layers:
-        return [jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *outputs)]
+        return [tuple(_stacked(circuit, outputs, source) for source in range(index))]
     return [outputs[-1]]
+
+
+def _stacked(circuit: Circuit, outputs: list[Columns], source: int) -> Sources:
+    """Influence of one stage's weights on the outputs of all layers, none on those below it."""
+    origin, batch = circuit.stages[source], jax.tree.leaves(outputs)[0].shape[0]
+    nothing = [_zeros(origin, stage.size, batch) for stage in circuit.stages[:source]]
+    found = [columns[source] for columns in outputs[source:]]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *nothing, *found)
 
 
 def _mix(weights: Ports, columns: Columns) -> dict[str, Columns]:
     """Carry influence through a connection, into each port."""
 
     def into(weight: Float[Array, "n m"]) -> Columns:
-        return jax.tree.map(lambda g: jnp.einsum("nm,bmsw->bnsw", weight, g), columns)
+        return jax.tree.map(lambda g: _through(weight, g), columns)
 
     return {port: into(weight) for port, weight in weights.items()}
+
+
+def _through(
+    weight: Float[Array, "n m"], g: Float[Array, "batch m source width"]
+) -> Float[Array, "batch n source width"]:
+    """One product a sample; the contraction of all at once would have to be turned afterwards."""
+    flat = jnp.matmul(weight[None], g.reshape(*g.shape[:2], -1))
+    return flat.reshape(g.shape[0], weight.shape[0], *g.shape[2:])
 
 
 def _scale(values: Float[Array, "batch n"], columns: Columns) -> Columns:
@@ -169,12 +192,12 @@ def _push_stage(
 
 
 def _keep(kept: Kept, columns: Columns) -> Columns:
-    """Drop the entries that are not carried."""
+    """Drop the entries that are not carried; of stages above, none is held."""
     if not kept:
         return columns
     return tuple(
         jax.tree.map(lambda g, mask=mask: jnp.where(mask[..., None], g, 0.0), column)
-        for mask, column in zip(kept, columns, strict=True)
+        for mask, column in zip(kept[: len(columns)], columns, strict=True)
     )
 
 
