@@ -13,8 +13,9 @@ from safetensors.numpy import load_file, save_file
 import tracegrad as tg
 from tracegrad.errors import DataError, UsageError
 from tracegrad.run import folder as folders
+from tracegrad.run.disk import write
 from tracegrad.run.evaluate import Evaluator
-from tracegrad.run.folder import RunFolder, make_folder, new_path, open_run, write
+from tracegrad.run.folder import RunFolder, make_folder, new_path, open_run
 from tracegrad.run.session import Session
 from tracegrad.run.train import Epoch
 from tracegrad.run.weights import load_network, parameters
@@ -33,6 +34,7 @@ def test_a_finished_folder_is_complete(done):
         "config.toml",
         "environment.json",
         "metrics.jsonl",
+        "times.jsonl",
         "weights.safetensors",
         "summary.json",
         "input.png",
