@@ -35,8 +35,8 @@ def complaint(capsys: pytest.CaptureFixture) -> str:
 MISTAKES = [
     (
         ["fly"],
-        "There is no command fly. There are train, demo, show, study, fidelity, explain, audit, "
-        "bench, data, tasks, rules, neurons, substrates",
+        "There is no command fly. There are train, resume, demo, show, study, fidelity, explain, "
+        "audit, bench, data, tasks, rules, neurons, substrates",
     ),
     (["train"], "train needs a task: tracegrad train TASK, with digits, spoken-digits"),
     (["train", "digit"], "There is no task digit. There are digits, spoken-digits"),
@@ -53,6 +53,11 @@ MISTAKES = [
     (["train", "spoken-digits", "--data", "nowhere"], "There is no data folder nowhere"),
     (["train", "spoken-digits", "--data", "."], "holds no WAV files"),
     (["demo", "--epochs", "many"], "Error parsing --epochs: invalid literal for int"),
+    (["resume"], "resume needs the folder of a run first"),
+    (["resume", "nowhere"], "nowhere is no run folder"),
+    (["resume", "x", "--checkpoint-every", "0"], "checkpoint_every must be at least 1 batch"),
+    (["train", "digits", "--checkpoint-every", "0"], "checkpoint_every must be at least 1 batch"),
+    (["train", "digits", "--on-nan", "hope"], "on_nan must be one of stop, skip, got 'hope'"),
     (["show"], "show needs one folder"),
     (["show", "nowhere"], "nowhere is no run folder"),
     (["study"], "study needs a file: tracegrad study FILE.toml, or one of depth, feedback"),

@@ -60,6 +60,7 @@ OTHER = Config(
         rate_target=0.02,
         learn_neurons=True,
         memory_limit="200MB",
+        on_nan="skip",
     ),
 )
 

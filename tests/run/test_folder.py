@@ -13,11 +13,12 @@ from safetensors.numpy import load_file, save_file
 import tracegrad as tg
 from tracegrad.errors import DataError, UsageError
 from tracegrad.run import folder as folders
+from tracegrad.run.disk import write
 from tracegrad.run.evaluate import Evaluator
-from tracegrad.run.folder import RunFolder, make_folder, new_path, open_run, write
+from tracegrad.run.folder import RunFolder, make_folder, new_path, open_run
 from tracegrad.run.session import Session
 from tracegrad.run.train import Epoch
-from tracegrad.run.weights import load_network, parameters
+from tracegrad.run.weights import load_network, parameters, to_safetensors
 
 from .conftest import TINY, learning
 
@@ -33,6 +34,7 @@ def test_a_finished_folder_is_complete(done):
         "config.toml",
         "environment.json",
         "metrics.jsonl",
+        "times.jsonl",
         "weights.safetensors",
         "summary.json",
         "input.png",
@@ -69,6 +71,7 @@ def test_weights_come_back_bit_for_bit(done, tiny):
     )
     assert network.frozen == ("*.neuron.*",) and network.dt == tiny.dt
     stored = load_file(done.path / "weights.safetensors")
+    assert len({to_safetensors(network) for _ in range(20)}) == 1, "one order of the metadata"
     names = {name + ".log" if "neuron" in name else name for name in
              jax.tree.leaves(network.names())}  # fmt: skip
     assert stored.keys() == parameters(network).keys() == names

@@ -1,4 +1,4 @@
-"""Command line: `tracegrad train|demo|show|study|fidelity|explain|audit|bench|tasks|...`."""
+"""Command line: `tracegrad train|resume|demo|show|study|fidelity|explain|audit|bench|tasks|...`."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ from tracegrad.run.explain_command import explain
 from tracegrad.run.fidelity_command import fidelity
 from tracegrad.run.folder import CONFIG, RunFolder, make_folder, new_path, open_run
 from tracegrad.run.hosting import platforms
-from tracegrad.run.options import DemoOptions, parse, parse_train
+from tracegrad.run.options import DemoOptions, ResumeOptions, parse, parse_train
 from tracegrad.run.pictures import Curves, draw_curves
 from tracegrad.run.session import Session
 from tracegrad.run.table import print_list, print_runs
@@ -30,6 +30,7 @@ DEMO = ("block_diagonal", "eprop", "bptt")
 HELP = """Online learning rules for spiking neural networks.
 
   tracegrad train TASK [options]   train a network on a task and leave a run folder
+  tracegrad resume RUN             go on with a run that was cut short
   tracegrad demo                   learn to read digits online, beside BPTT and e-prop
   tracegrad show RUN               print a run again
   tracegrad study FILE             a grid of trainings, and its report
@@ -68,7 +69,20 @@ def train(arguments: list[str]) -> None:
     options, console = parse_train(arguments), Console()
     settings = options.settings
     path = options.out or new_path(settings.task, settings.learning.rule)
-    done = Session(console, options.pictures).run(settings, path)
+    session = Session(console, options.pictures, options.checkpoint_every)
+    done = session.run(settings, path)
+    print_runs(console, [done.summary])
+    _print_paths(path, done.pictures)
+
+
+def resume(arguments: list[str]) -> None:
+    """Go on with a run that was cut short."""
+    named = bool(arguments) and not arguments[0].startswith("-")
+    if not named and not {"-h", "--help"} & set(arguments):
+        raise UsageError("resume needs the folder of a run first: tracegrad resume RUN.")
+    options, console = parse(ResumeOptions(), "resume RUN", arguments[named:]), Console()
+    path = Path(arguments[0])
+    done = Session(console, options.pictures, options.checkpoint_every).resume(path)
     print_runs(console, [done.summary])
     _print_paths(path, done.pictures)
 
@@ -106,7 +120,8 @@ def show(arguments: list[str]) -> None:
             config, epochs = run.config(), run.epochs()
             print(
                 f"{run.path} is unfinished: {config.task} with {config.learning.rule}, "
-                f"{len(epochs)} of {config.learning.epochs} epochs done."
+                f"{len(epochs)} of {config.learning.epochs} epochs done. "
+                f"Go on with: tracegrad resume {run.path}"
             )
     _print_paths(path, sorted(path.glob("**/*.png")))
 
@@ -138,7 +153,7 @@ def usage(arguments: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
     for made in (
-        *(train, demo, show, study, fidelity, explain, audit, bench),
+        *(train, resume, demo, show, study, fidelity, explain, audit, bench),
         *(data, tasks, rules, neurons, substrates),
     )
 }

@@ -46,6 +46,7 @@ READOUTS = {
     "double_exponential": DoubleExponential,
 }
 READOUT_TAUS = {"leaky": "tau_mem", "double_exponential": "tau_decay"}
+ON_NAN = ("stop", "skip")
 _NUMBERS = ("tau_mem", "tau_syn", "tau_adapt", "surrogate_slope")
 
 
@@ -148,6 +149,9 @@ class LearningConfig:
     """Learn time constants and thresholds too."""
     memory_limit: str | None = None
     """Bytes that a gradient may need besides input and weights, such as 200MB; None: any."""
+    on_nan: str = "stop"
+    """What a number that is not finite does: stop the run with its step, layer and quantity named,
+    or skip the batch, which then changes nothing and is counted in the metrics."""
 
     def __post_init__(self) -> None:
         """Refuse values that make no learner."""
@@ -156,6 +160,7 @@ class LearningConfig:
             _one_of("learning.signal", self.signal, SIGNALS)
         if self.loss is not None:
             _one_of("learning.loss", self.loss, {**CLASS_LOSSES, **VALUE_LOSSES})
+        _one_of("learning.on_nan", self.on_nan, ON_NAN)
         _positive("learning.learning_rate", self.learning_rate)
         for name in ("update_every", "batch", "epochs"):
             _at_least(f"learning.{name}", getattr(self, name), 1)

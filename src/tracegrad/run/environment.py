@@ -1,5 +1,6 @@
 """Environment: what a run was made with."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -25,6 +26,14 @@ def environment() -> dict[str, Any]:
         "float": str(jax.numpy.zeros(()).dtype),
         "commit": _commit(),
     }
+
+
+def numerics() -> dict[str, str]:
+    """What the bits of a training depend on besides its settings and data."""
+    made = {name: str(_version(name)) for name in PACKAGES}
+    made |= {"float": str(jax.numpy.zeros(()).dtype), "device": str(jax.devices()[0].device_kind)}
+    made |= {name: os.environ.get(name, "") for name in ("XLA_FLAGS", "JAX_ENABLE_X64")}
+    return made | {"processor": platform.machine()}
 
 
 def _version(name: str) -> str | None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,13 +11,18 @@ from tracegrad.errors import DataError, UsageError
 from tracegrad.model import Network
 from tracegrad.run.config import Config
 from tracegrad.run.config_file import load_config, to_toml
+from tracegrad.run.disk import append, make, write
 from tracegrad.run.environment import environment
+from tracegrad.run.keeper import Keeper
 from tracegrad.run.train import Epoch, Result
 from tracegrad.run.user_neuron import source_of
 from tracegrad.run.weights import load_network, to_safetensors
 
 CONFIG, METRICS, WEIGHTS = "config.toml", "metrics.jsonl", "weights.safetensors"
 ENVIRONMENT, SUMMARY = "environment.json", "summary.json"
+TIMES = "times.jsonl"  # the wall-clock times of the metrics, the only part that differs by run
+CHECKPOINTS = "checkpoints"
+TIMED = ("microseconds_per_step", "seconds")
 NEURON = "neuron.py"  # a user's neuron as it was when the run began
 
 
@@ -65,21 +69,30 @@ class RunFolder:
             made["neuron"] = {"source": str(source.file), "sha256": _digest(path / NEURON)}
             named = replace(config.network, neuron=f"{NEURON}:{source.name}")
             config = replace(config, network=named)
-        write(path / CONFIG, to_toml(config).encode())
         write(path / ENVIRONMENT, _json(made))
+        write(path / CONFIG, to_toml(config).encode())  # last: with it the folder is a run
         return RunFolder(path)
+
+    def keeper(self, every: int | None = None) -> Keeper:
+        """Keeps the run's checkpoints, one in `every` batches (None: one a minute)."""
+        return Keeper(self.path / CHECKPOINTS, _digest(self.path / CONFIG), every)
 
     @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
         return (self.path / SUMMARY).is_file()
 
+    def start(self, epochs: tuple[Epoch, ...]) -> None:
+        """Let the metrics be those of these epochs, whatever a run that was cut short left."""
+        metrics, times = zip(*map(_lines, epochs), strict=True) if epochs else ((), ())
+        write(self.path / TIMES, b"".join(times))
+        write(self.path / METRICS, b"".join(metrics))
+
     def add(self, epoch: Epoch) -> None:
-        """Append the metrics of an epoch, at once on disk."""
-        with (self.path / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(epoch)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Append the metrics of an epoch, at once on disk; its times in a file of their own."""
+        metrics, times = _lines(epoch)
+        append(self.path / TIMES, times)
+        append(self.path / METRICS, metrics)
 
     def save_weights(self, network: Network) -> None:
         """Write the weights."""
@@ -121,18 +134,25 @@ class RunFolder:
 
     def epochs(self) -> list[Epoch]:
         """Metrics of the epochs so far; a last line cut short by a crash is left out."""
-        if not (self.path / METRICS).is_file():
-            return []
-        lines = (self.path / METRICS).read_text(encoding="utf-8").splitlines(keepends=True)
         try:
-            return [Epoch(**json.loads(line)) for line in lines if line.endswith("\n")]
-        except (TypeError, ValueError) as error:
+            times = {line["epoch"]: line for line in self._table(TIMES)}
+            return [Epoch(**(times.get(line["epoch"], {}) | line)) for line in self._table(METRICS)]
+        except (TypeError, ValueError, KeyError) as error:
             raise DataError(f"{self.path / METRICS} is broken: {error}.") from error
+
+    def _table(self, name: str) -> list[dict[str, Any]]:
+        if not (self.path / name).is_file():
+            return []
+        lines = (self.path / name).read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def summary(self) -> Summary:
         """What came out; `DataError` if the run is unfinished."""
         if not self.finished:
-            raise DataError(f"{self.path} is unfinished: it has no {SUMMARY}. Train again.")
+            raise DataError(
+                f"{self.path} is unfinished: it has no {SUMMARY}. Go on with: tracegrad "
+                f"resume {self.path}"
+            )
         try:
             return Summary(**json.loads((self.path / SUMMARY).read_text(encoding="utf-8")))
         except (TypeError, ValueError) as error:
@@ -167,26 +187,22 @@ def new_path(*names: str) -> Path:
 def make_folder(path: Path) -> None:
     """Make a folder that does not exist yet; `UsageError` otherwise."""
     try:
-        path.mkdir(parents=True)
+        make(path)
     except FileExistsError as error:
         raise UsageError(f"{path} exists already. Give another folder with --out.") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be made: {error.strerror}. Give another --out.") from error
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file all or not at all, and let it reach the disk."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _lines(epoch: Epoch) -> tuple[bytes, bytes]:
+    """Metrics and times of an epoch, each a line."""
+    metrics = asdict(epoch)
+    times = {"epoch": epoch.epoch} | {name: metrics.pop(name) for name in TIMED}
+    return _line(metrics), _line(times)
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content) + "\n").encode()
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -28,7 +28,29 @@ class TrainOptions:
     """Folder of the run; None: runs/<date-time>-<task>-<rule>."""
     pictures: bool = True
     """Draw pictures into the run folder."""
+    checkpoint_every: int | None = None
+    """Batches between two checkpoints, of which there is one after every epoch besides; None: one a
+    minute."""
     settings: Config = Config()
+
+    def __post_init__(self) -> None:
+        """Refuse what counts no batches."""
+        _counts_batches(self.checkpoint_every)
+
+
+@dataclass(frozen=True)
+class ResumeOptions:
+    """Go on with a run that was cut short, to the same bits as one that was not."""
+
+    pictures: bool = True
+    """Draw pictures into the run folder."""
+    checkpoint_every: int | None = None
+    """Batches between two checkpoints, of which there is one after every epoch besides; None: one a
+    minute."""
+
+    def __post_init__(self) -> None:
+        """Refuse what counts no batches."""
+        _counts_batches(self.checkpoint_every)
 
 
 @dataclass(frozen=True)
@@ -41,6 +63,11 @@ class DemoOptions:
     """Passes over the training set."""
     out: Path | None = None
     """Folder of the demo; None: runs/<date-time>-demo."""
+
+
+def _counts_batches(every: int | None) -> None:
+    if every is not None and every < 1:
+        raise UsageError(f"checkpoint_every must be at least 1 batch, got {every}.")
 
 
 def parse(default: T, command: str, arguments: list[str]) -> T:

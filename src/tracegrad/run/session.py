@@ -12,11 +12,14 @@ from rich.progress import (
 )
 
 from tracegrad.data import Task
+from tracegrad.errors import UsageError
 from tracegrad.run import train
 from tracegrad.run.build import build_learner, build_task
 from tracegrad.run.config import Config
-from tracegrad.run.folder import RunFolder, Summary
+from tracegrad.run.folder import RunFolder, Summary, open_run
+from tracegrad.run.keeper import Keeper
 from tracegrad.run.learner import Learner
+from tracegrad.run.lock import locked
 from tracegrad.run.pictures import Curves, draw_run
 from tracegrad.run.record import record
 
@@ -33,10 +36,15 @@ class Finished(NamedTuple):
 
 
 class Session(NamedTuple):
-    """Where a run shows its progress, and whether it draws pictures."""
+    """Where a run shows its progress, whether it draws pictures, and how often it is kept.
+
+    `every` counts batches between two checkpoints; None: one a minute. There is one after every
+    epoch besides.
+    """
 
     console: Console
     pictures: bool = True
+    every: int | None = None
 
     def run(self, config: Config, path: Path) -> Finished:
         """Train, and leave a finished folder at `path`, which must not exist.
@@ -47,25 +55,64 @@ class Session(NamedTuple):
         task = build_task(config)
         learner = build_learner(config, task)
         folder = RunFolder.create(path, config)
+        with locked(path):
+            return self._noted(learner, config, task, folder)
+
+    def resume(self, path: Path) -> Finished:
+        """Go on with a run that was cut short, to the same bits as one that was not.
+
+        One that was cut short before its first checkpoint begins anew. `UsageError` if the run is
+        finished or in use, `DataError` if its checkpoints are all damaged, or of other settings or
+        other data.
+        """
+        folder = open_run(path)
+        with locked(path):
+            if folder.finished:
+                raise UsageError(f"{path} is finished. See it with: tracegrad show {path}")
+            config = folder.config()
+            task = build_task(config)
+            return self._noted(build_learner(config, task), config, task, folder)
+
+    def _noted(self, learner: Learner, config: Config, task: Task, folder: RunFolder) -> Finished:
+        keeper = folder.keeper(self.every)
         try:
-            return self._run(learner, config, task, folder)
+            return self._run(learner, config, task, folder, keeper)
         except (Exception, KeyboardInterrupt) as error:
-            error.add_note(f"The run folder {path} is unfinished.")
+            error.add_note(f"The run folder {folder.path} is unfinished.")
+            if keeper.last is not None:
+                error.add_note(
+                    f"Its last good checkpoint is {keeper.last}, from which it goes on with: "
+                    f"tracegrad resume {folder.path}"
+                )
             raise
 
-    def _run(self, learner: Learner, config: Config, task: Task, folder: RunFolder) -> Finished:
+    def _run(
+        self, learner: Learner, config: Config, task: Task, folder: RunFolder, keeper: Keeper
+    ) -> Finished:
         with _bar(self.console) as bar:
-            watch = _Watch(bar, config, folder)
-            result = train.train(learner, config, task, train.Watch(watch.batch, watch.epoch))
+            watch = _Watch(bar, config, folder, keeper)
+            seen = train.Watch(watch.batch, watch.epoch, folder.start)
+            result = train.train(learner, config, task, seen, keeper)
         folder.save_weights(result.network)
-        pictures = []
-        if self.pictures:
-            example = next(task.test.batches(1, None))
-            deployed = result.learned._replace(network=learner.deployed(result.learned))
-            seen = record(deployed, result.rule, result.loss, example)
-            curves = Curves({config.learning.rule: result.epochs}, task.floors)
-            pictures = draw_run(seen, curves, folder.path)
-        return Finished(folder, folder.finish(config, result), result.epochs, pictures)
+        pictures = self._draw(learner, config, task, result, folder) if self.pictures else []
+        summary = folder.finish(config, result)
+        keeper.clear()
+        return Finished(folder, summary, result.epochs, pictures)
+
+    def _draw(
+        self,
+        learner: Learner,
+        config: Config,
+        task: Task,
+        result: train.Result,
+        folder: RunFolder,
+    ) -> list[Path]:
+        example = next(task.test.batches(1, None))
+        deployed = result.learned._replace(network=learner.deployed(result.learned))
+        seen = record(deployed, result.rule, result.loss, example)
+        return draw_run(
+            seen, Curves({config.learning.rule: result.epochs}, task.floors), folder.path
+        )
 
 
 def _bar(console: Console) -> Progress:
@@ -83,8 +130,9 @@ def _bar(console: Console) -> Progress:
 class _Watch:
     """Moves the bar, and writes metrics into the folder."""
 
-    def __init__(self, bar: Progress, config: Config, folder: RunFolder):
+    def __init__(self, bar: Progress, config: Config, folder: RunFolder, keeper: Keeper):
         self.bar, self.folder, self.epochs = bar, folder, config.learning.epochs
+        self.warn = keeper.warn
         self.line = bar.add_task(config.learning.rule, total=None, state="compiling")
 
     def batch(self, now: train.Progress) -> None:
@@ -99,3 +147,8 @@ class _Watch:
 
     def epoch(self, epoch: train.Epoch) -> None:
         self.folder.add(epoch)
+        if epoch.skipped:
+            self.warn(
+                f"Epoch {epoch.epoch} skipped {epoch.skipped} batches: a number in them, or in "
+                "what was learned from them, was not finite."
+            )

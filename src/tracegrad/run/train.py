@@ -1,24 +1,34 @@
 """Train: epochs over a task's training set, with an evaluation after each."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tracegrad.data import Batch, Task
-from tracegrad.errors import UsageError
+from tracegrad.errors import DataError, UsageError
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.rule import Rule
 from tracegrad.model import Network
+from tracegrad.run.checkpoint import Checkpoint
 from tracegrad.run.config import Config
+from tracegrad.run.environment import numerics
 from tracegrad.run.evaluate import Evaluator, on_device, pad_steps
-from tracegrad.run.finite import Suspects, all_finite, blame
+from tracegrad.run.finite import NotFiniteError, Suspects, all_finite, blame
+from tracegrad.run.flat import flatten, unflatten
+from tracegrad.run.keeper import Keeper
 from tracegrad.run.learner import Info, Learner, LearnerState
+from tracegrad.run.learner_state import apart
+from tracegrad.run.position import Position, data_digest
+from tracegrad.run.tally import Tally
+
+ROOM = 1 << 26  # bytes of a checkpoint besides its arrays: names, and the metrics of many epochs
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,8 @@ class Epoch:
 
     Training numbers are means over the epoch, so under changing weights; `rate` is the mean output
     of a hidden neuron at a step of the test set; `microseconds_per_step` is the median over batches
-    of the time for one step of a whole batch; `level` is that of the task's curriculum.
+    of the time for one step of a whole batch; `level` is that of the task's curriculum. `skipped`
+    batches had a number that is not finite and changed nothing.
     """
 
     epoch: int
@@ -39,6 +50,7 @@ class Epoch:
     microseconds_per_step: float
     seconds: float
     level: int | None = None
+    skipped: int = 0
 
 
 class Progress(NamedTuple):
@@ -84,37 +96,44 @@ class Result:
 
 
 class Watch(NamedTuple):
-    """Called after every batch, and after every epoch."""
+    """Called after every batch, after every epoch, and at the start with the epochs done before."""
 
     batch: Callable[[Progress], None] = lambda progress: None
     epoch: Callable[[Epoch], None] = lambda epoch: None
+    start: Callable[[tuple[Epoch, ...]], None] = lambda epochs: None
 
 
 SILENT = Watch()
 
 
-def train(learner: Learner, config: Config, task: Task, watch: Watch = SILENT) -> Result:
+def train(
+    learner: Learner,
+    config: Config,
+    task: Task,
+    watch: Watch = SILENT,
+    keeper: Keeper | None = None,
+) -> Result:
     """Train from rest for every sequence, and evaluate after each epoch.
 
-    Everything is compiled once, before the first batch. `NotFiniteError` as soon as a number is
-    not finite.
+    Everything is compiled once, before the first batch. A number that is not finite is a
+    `NotFiniteError` at once, or its batch changes nothing, as `on_nan` says. With a `keeper`,
+    training goes on from its newest good checkpoint, to the same bits as without a break: on the
+    same machine, versions and flags. A source of data is then read again up to where it stood.
 
         result = train(build_learner(config, task), config, task)
     """
-    began = time.perf_counter()
-    training = _Training(config, task, learner)
-    epochs = []
-    for number in range(1, config.learning.epochs + 1):
-        epochs.append(training.epoch(number, watch))
-        watch.epoch(epochs[-1])
+    training = _Training(config, task, learner, keeper)
+    watch.start(tuple(training.epochs))
+    while len(training.epochs) < config.learning.epochs:
+        watch.epoch(training.epoch(watch))
     return Result(
         learned=training.state,
         rule=learner.rule,
         loss=learner.loss,
-        epochs=tuple(epochs),
-        microseconds_per_step=float(np.median([e.microseconds_per_step for e in epochs])),
+        epochs=tuple(training.epochs),
+        microseconds_per_step=float(np.median([e.microseconds_per_step for e in training.epochs])),
         memory_bytes=training.memory_bytes,
-        seconds=time.perf_counter() - began,
+        seconds=training.elapsed,
         floors=task.floors,
     )
 
@@ -134,35 +153,6 @@ def peak_memory(compiled: jax.stages.Compiled) -> int:
     )
 
 
-class _Tally:
-    """Running sums of an epoch."""
-
-    def __init__(self, steps: int, evaluate: Evaluator):
-        self.evaluate = evaluate
-        self.steps, self.batches, self.right, self.sequences = steps, 0, 0, 0
-        self.loss, self.rate, self.seconds = 0.0, 0.0, []
-        self.classifies = True
-
-    def add(self, batch: Data, info: Info, seconds: float) -> None:
-        """Count a batch. The learner's loss is a mean over the batch, fillers included."""
-        self.batches += 1
-        self.sequences += int(np.asarray(batch.valid).any(axis=0).sum())
-        self.loss += float(info.loss) * batch.xs.shape[1]
-        right = self.evaluate.right(info.outputs, batch)
-        self.classifies = right is not None
-        self.right += right or 0
-        self.rate += float(jnp.mean(jnp.concatenate(info.rates)))
-        self.seconds.append(seconds)
-
-    @property
-    def accuracy(self) -> float | None:
-        return self.right / self.sequences if self.classifies else None
-
-    @property
-    def microseconds_per_step(self) -> float:
-        return 1e6 * float(np.median(self.seconds)) / self.steps
-
-
 def _planned(learner: Learner) -> Learner:
     """The learner, if it has a plan; `UsageError` if none fits into its memory limit."""
     try:
@@ -175,9 +165,10 @@ def _planned(learner: Learner) -> Learner:
 class _Training:
     """A learner at work on a task."""
 
-    def __init__(self, config: Config, task: Task, learner: Learner):
+    def __init__(self, config: Config, task: Task, learner: Learner, keeper: Keeper | None):
         self.size, self.every = config.learning.batch, config.learning.update_every
-        self.task = task
+        self.skips = config.learning.on_nan == "skip"
+        self.task, self.keeper = task, keeper
         self.order = np.random.default_rng(config.seed)
         self.batches = -(-task.train.size // self.size)
         example = self.prepared(next(task.train.batches(self.size, None)))
@@ -188,54 +179,138 @@ class _Training:
         self.learn = learner.sequence.lower(self.state, *example).compile()
         self.memory_bytes = peak_memory(self.learn)
         self.finite = jax.jit(all_finite)
+        self.epochs: list[Epoch] = []
+        self.number = 0  # batches taken in all epochs
+        self.seconds = 0.0  # of earlier processes
+        self.began = time.perf_counter()
+        self.begin()
+        if keeper is not None:
+            self.data = data_digest(task, self.size)
+            self.go_on(keeper)
+
+    def begin(self) -> None:
+        """Begin an epoch."""
+        self.started = self.order.bit_generator.state
+        self.tally = Tally()
+        self.epoch_began = time.perf_counter()
+
+    def go_on(self, keeper: Keeper) -> None:
+        """From the newest good checkpoint, if there is one."""
+        blank = flatten(self.state)
+        found = keeper.newest(sum(array.nbytes for array in blank.values()) + ROOM)
+        if found is None:
+            return
+        name = str(keeper.last)
+        position = Position.from_text(found.manifest, name)
+        position.check(keeper.identity, self.data, name)
+        if other := position.other(numerics()):
+            keeper.warn(f"{name} was made otherwise, so that last bits may differ: {other}.")
+        self.state = unflatten(self.state, found.arrays, name)
+        try:
+            self.order.bit_generator.state = position.order
+            self.epochs = [Epoch(**json.loads(line)) for line in position.epochs]
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            raise DataError(f"{name}: its manifest is wrong: {error}.") from error
+        if self.task.curriculum is not None and position.level is not None:
+            self.task = self.task.curriculum.make(position.level)
+        self.begin()
+        self.tally, self.seconds = position.tally, position.seconds
+        self.number, self.epoch_began = position.number, self.epoch_began - position.elapsed
+
+    def save(self) -> None:
+        """Keep a checkpoint, if there is a keeper."""
+        if self.keeper is None:
+            return
+        position = Position(
+            config=self.keeper.identity,
+            data=self.data,
+            made=numerics(),
+            number=self.number,
+            epochs=[json.dumps(asdict(epoch)) for epoch in self.epochs],
+            order=dict(self.started),
+            level=self.task.level,
+            tally=self.tally.short(),
+            elapsed=time.perf_counter() - self.epoch_began,
+            seconds=self.elapsed,
+        )
+        self.keeper.save(self.number, Checkpoint(flatten(self.state), position.to_json()))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, those of earlier processes included."""
+        return self.seconds + time.perf_counter() - self.began
 
     def prepared(self, batch: Batch) -> Data:
         """A batch with steps padded to whole windows, on the device."""
         return on_device(pad_steps(batch, self.every or 1))
 
-    def epoch(self, number: int, watch: Watch) -> Epoch:
-        """Every training sequence once, then the test set."""
-        began = time.perf_counter()
-        tally, task = _Tally(self.steps, self.evaluate), self.task
-        for index, batch in enumerate(task.train.batches(self.size, self.order), start=1):
-            self.batch(self.prepared(batch), tally, f"epoch {number}, batch {index}")
-            watch.batch(
-                Progress(
-                    number,
-                    index,
-                    self.batches,
-                    tally.loss / tally.sequences,
-                    tally.accuracy,
-                    tally.rate / tally.batches,
-                    tally.microseconds_per_step,
-                )
+    def epoch(self, watch: Watch) -> Epoch:
+        """Every training sequence that is left of an epoch, then the test set."""
+        number, tally, task = len(self.epochs) + 1, self.tally, self.task
+        batches = task.train.batches(self.size, self.order)
+        for batch in islice(batches, tally.seen, None):
+            self.batch(self.prepared(batch), f"epoch {number}, batch {tally.seen + 1}")
+            watch.batch(self.progress(number))
+            if self.keeper is not None and self.keeper.due():
+                self.save()
+        if not tally.batches:
+            raise NotFiniteError(
+                f"Training stopped in epoch {number}: all of its {tally.skipped} batches were "
+                "skipped, as a number was not finite in any. Leave on_nan out to see which."
             )
         score = self.evaluate(self.learner.deployed(self.state), task.test.batches(self.size, None))
-        loss = tally.loss / tally.sequences
         if task.curriculum is not None:
-            self.task = task.curriculum.after(loss) or task
-        return Epoch(
+            self.task = task.curriculum.after(tally.mean_loss) or task
+        done = Epoch(
             epoch=number,
-            train_loss=loss,
+            train_loss=tally.mean_loss,
             train_accuracy=tally.accuracy,
             test_loss=score.loss,
             test_accuracy=score.accuracy,
             rate=score.rate,
-            microseconds_per_step=tally.microseconds_per_step,
-            seconds=time.perf_counter() - began,
+            microseconds_per_step=1e6 * tally.median_seconds / self.steps,
+            seconds=time.perf_counter() - self.epoch_began,
             level=task.level,
+            skipped=tally.skipped,
+        )
+        self.epochs.append(done)
+        self.begin()
+        self.save()
+        return done
+
+    def progress(self, number: int) -> Progress:
+        """Where training stands in an epoch."""
+        tally = self.tally
+        return Progress(
+            number,
+            tally.seen,
+            self.batches,
+            tally.mean_loss,
+            tally.accuracy,
+            tally.mean_rate,
+            1e6 * tally.median_seconds / self.steps,
         )
 
-    def batch(self, batch: Data, tally: _Tally, place: str) -> None:
-        """Learn from a batch and check that everything stayed finite."""
-        before = jax.tree.map(jnp.copy, self.state.network)  # the state is donated
+    def batch(self, batch: Data, place: str) -> None:
+        """Learn from a batch and check that everything stayed finite.
+
+        The state is donated, so what must outlive that is copied: all of it where a batch may be
+        skipped, else the network alone.
+        """
+        state = self.state
+        before = apart(state) if self.skips else state._replace(network=apart(state.network))
         start = time.perf_counter()
-        state, info = jax.block_until_ready(self.learn(self.state, *batch))
+        state, info = jax.block_until_ready(self.learn(state, *batch))
         seconds = time.perf_counter() - start
-        self.state = state
-        if not bool(self.finite(_learned(state, info))):
-            raise blame(Suspects(batch, before, state.network, info.outputs), place)
-        tally.add(batch, info, seconds)
+        self.number += 1
+        if bool(self.finite((_learned(state, info), batch))):
+            self.state = state
+            self.tally.add(batch, info, self.evaluate.right(info.outputs, batch), seconds)
+        elif self.skips:
+            self.state = before
+            self.tally.skipped += 1
+        else:
+            raise blame(Suspects(batch, before.network, state.network, info.outputs), place)
 
 
 def _learned(state: LearnerState, info: Info) -> tuple:

@@ -1,5 +1,6 @@
 """Weights: a network's parameters as safetensors, with what is needed to build it again."""
 
+import json
 from pathlib import Path
 
 import equinox as eqx
@@ -27,7 +28,18 @@ def parameters(network: Network) -> dict[str, np.ndarray]:
 def to_safetensors(network: Network) -> bytes:
     """All parameters, with lines, outputs and time step as metadata."""
     ends = Ends(network.layers[0].input.inputs, network.readout.input.outputs, network.dt)
-    return save(parameters(network), {key: repr(value) for key, value in ends._asdict().items()})
+    about = {key: repr(value) for key, value in ends._asdict().items()}
+    return _ordered(save(parameters(network), about))
+
+
+def _ordered(content: bytes) -> bytes:
+    """The same file with its metadata in the order of names: safetensors writes them in any."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode().ljust(size)
+    assert len(text) == size  # only the order is another
+    return content[:8] + text + content[8 + size :]
 
 
 def load_network(config: Config, path: Path) -> Network:

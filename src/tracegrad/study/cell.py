@@ -24,7 +24,8 @@ SHORT_OF = {long: short for short, long in SHORT.items()}
 TASK, RULE = "task_options", "rule_options"
 
 
-LATER = ("substrate", "memory_limit")  # settings that the first results did not have yet
+# Settings that the first results did not have yet, as they are where nobody sets them.
+LATER = ('substrate = "none"', 'memory_limit = "none"', 'on_nan = "stop"')
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,7 @@ class Cell:
 
 def _without_later(text: str) -> str:
     """Settings without those that came later and are not set: a result keeps its digest."""
-    unset = {f'{name} = "none"' for name in LATER}
-    return "".join(line for line in text.splitlines(keepends=True) if line.strip() not in unset)
+    return "".join(line for line in text.splitlines(keepends=True) if line.strip() not in LATER)
 
 
 def to_cell(settings: Mapping[str, Any], place: str, folder: Path, held_out: bool = False) -> Cell:

@@ -1,0 +1,116 @@
+"""Keeper: the last checkpoints of a run, and the newest that is good."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tracegrad.errors import DataError
+from tracegrad.run import disk
+from tracegrad.run.checkpoint import Checkpoint, DamagedError, read, to_bytes
+
+KEPT = 2  # the newest, and one to go back to
+SECONDS = 60.0  # between two checkpoints within an epoch, unless batches are counted
+SUFFIX = ".checkpoint"
+
+
+def complain(sentence: str) -> None:
+    """A warning for a person, on stderr."""
+    print(f"tracegrad: {sentence}", file=sys.stderr)
+
+
+class Keeper:
+    """Keeps the last checkpoints in a folder, by the number of batches that came before.
+
+    `identity` is the SHA-256 of the settings they belong to, `every` the batches between two of
+    them (None: a minute). Only one process may keep at a time: see `lock`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: str,
+        every: int | None = None,
+        warn: Callable[[str], None] = complain,
+    ):
+        """Nothing is read or made before it is asked for."""
+        self.folder, self.identity, self.every, self.warn = folder, identity, every, warn
+        self.last: Path | None = None
+        self._batches, self._began = 0, time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint; asked once after every batch."""
+        self._batches += 1
+        if self.every is not None:
+            return self._batches >= self.every
+        return time.monotonic() - self._began >= SECONDS
+
+    def save(self, number: int, checkpoint: Checkpoint) -> None:
+        """Keep one more and drop the oldest; a disk that refuses is a warning, and nothing else.
+
+        Those that were kept before then stay as they are.
+        """
+        self._batches, self._began = 0, time.monotonic()
+        path = self.folder / f"{number:012}{SUFFIX}"
+        try:
+            if not self.folder.is_dir():
+                disk.make(self.folder)
+            disk.write(path, to_bytes(checkpoint))
+            self.last = path
+            for old in self.files()[KEPT:]:
+                os.unlink(old)
+        except OSError as error:
+            kept = "There is none yet." if self.last is None else f"The last is {self.last}."
+            self.warn(
+                f"The checkpoint {path} could not be written: {error.strerror or error}. {kept} "
+                "Training goes on."
+            )
+
+    def newest(self, limit: int) -> Checkpoint | None:
+        """The newest that is good, each read up to `limit` bytes; None if none was ever written.
+
+        Newer ones that are damaged are set aside as `NAME.damaged`, and a warning says so.
+        `DataError` if there are some and none is good.
+        """
+        damage: list[DamagedError] = []
+        for path in self.files():
+            try:
+                found = read(path, limit)
+            except DamagedError as error:
+                damage.append(error)
+                continue
+            self.last = path
+            self._set_aside(damage, path)
+            return found
+        if damage:
+            raise DataError(
+                f"No checkpoint in {self.folder} is good: {'; '.join(map(str, damage))}. Train "
+                "again in another folder."
+            )
+        return None
+
+    def files(self) -> list[Path]:
+        """The checkpoints there are, newest first."""
+        return sorted(self.folder.glob(f"*{SUFFIX}"), reverse=True)
+
+    def clear(self) -> None:
+        """Drop all of them: the run has come to its end."""
+        self.last = None
+        if self.folder.is_dir():
+            shutil.rmtree(self.folder)
+
+    def _set_aside(self, damage: list[DamagedError], good: Path) -> None:
+        """Let no damaged file count as one of those that are kept."""
+        for path in self.folder.glob(f"*{disk.PART}"):
+            os.unlink(path)
+        if not damage:
+            return
+        for path in self.files():
+            if path > good:
+                os.replace(path, path.with_name(path.name + ".damaged"))
+        self.warn(
+            f"{'; '.join(map(str, damage))}. It is set aside as *.damaged, and training goes on "
+            f"from the one before: {good}."
+        )
