@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -93,9 +94,12 @@ class Task:
     floors: Mapping[str, float] = field(default_factory=dict, hash=False)
     stepwise: bool = False
     curriculum: Curriculum["Task"] | None = None
+    shape: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
-        """Both sources must deliver what the task announces."""
+        """Both sources must deliver what the task announces, and a map has as many lines."""
+        if self.shape is not None and prod(self.shape) != self.lines:
+            raise UsageError(f"Task {self.name} has {self.lines} lines, its map is {self.shape}.")
         for example in (_first(self.train), _first(self.test)):
             if example.xs.shape[2] != self.lines:
                 raise UsageError(

@@ -16,11 +16,12 @@ from rich.table import Table
 from tracegrad.inspect.locality import Located, Needs, locate
 from tracegrad.inspect.operations import count_operations
 from tracegrad.inspect.perturb import carried, every_step
-from tracegrad.inspect.probe import probe
+from tracegrad.inspect.wiring import wiring
 from tracegrad.learn.alike import alike
 from tracegrad.learn.plans.backprop import Backprop
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Stream
 from tracegrad.learn.rule import Rule
+from tracegrad.model.linear_map import FanIn
 from tracegrad.model.network import Circuit, Network
 
 
@@ -130,12 +131,12 @@ def audit(network: Network, rule: Rule) -> Audit:
     plan = every_step(rule, alike(network, rule.influence))
     shapes = jax.eval_shape(lambda key: _start(plan, network, key), jax.random.key(0))
     memory = _memory(network, plan, shapes)
-    found = locate(probe(network), rule) if rule.online else Located({}, [])
+    found = locate(network, rule) if rule.online else Located({}, [])
     once = memory.state + memory.rule + memory.optimiser + memory.kept_per_step
     return Audit(
         rule=rule.name,
         neurons=sum(part.input.outputs for part in (*network.layers, network.readout)),
-        synapses=sum(_synapses(stage) for stage in shapes[0].stages),
+        synapses=_synapses(network, shapes[0]),
         memory=memory,
         operations=_operations(network, plan, shapes, found),
         reads=memory.weights + memory.feedback + once,
@@ -182,8 +183,9 @@ def _words(tree: Any) -> int:
     return sum(a.size for a in jax.tree.leaves(tree) if jnp.issubdtype(a.dtype, jnp.number))
 
 
-def _synapses(stage: Any) -> int:
-    return _words((stage.weight, stage.recurrent))
+def _synapses(network: Network, circuit: Circuit) -> int:
+    below = sum(wiring(part.input).synapses for part in (*network.layers, network.readout))
+    return below + _words([stage.recurrent for stage in circuit.stages])
 
 
 def _data(network: Network, steps: int) -> Data:
@@ -226,10 +228,19 @@ def _operations(network: Network, plan: AbstractPlan, shapes: tuple, found: Loca
     alone = count_operations(forward, circuit, stream.state, x)
     every = _per_step(whole, network) if isinstance(plan, Backprop) else whole(one)
     learning = every - alone + _around(network, plan.rule, shapes)
-    first = network.layers[0]
-    fan_out = first.input.outputs * len(first.neuron.feedforward_ports)
-    moved = found.on(_sizes(carried(stream, plan.rule.signal, feedback))) if found.moved else 0
-    return Operations(alone, learning, fan_out, moved)
+    first = network.layers[0].input
+    reached = wiring(first).fan_out
+    sizes = _sizes(carried(stream, plan.rule.signal, feedback))
+    kept = jax.eval_shape(plan.shaped, circuit).stages[0].weight
+    if any(isinstance(weight, FanIn) for weight in kept.values()):
+        sizes = [_reached(size, first.outputs, reached) for size in sizes]
+    moved = found.on(sizes) if found.moved else 0
+    return Operations(alone, learning, reached * first.ports, moved)
+
+
+def _reached(size: tuple[int, ...], neurons: int, reached: int) -> tuple[int, ...]:
+    """Where traces lie in lists of synapses, a line moves those of the neurons it reaches."""
+    return tuple(reached if axis == neurons else axis for axis in size)
 
 
 def _around(network: Network, rule: Rule, shapes: tuple) -> int:

@@ -10,6 +10,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Bool
 
 from tracegrad.inspect.perturb import Seen, every_step, look, random_step
+from tracegrad.inspect.probe import probe
+from tracegrad.inspect.wiring import wiring
 from tracegrad.learn.influence import AbstractInfluence
 from tracegrad.learn.rule import Rule
 from tracegrad.model.network import Circuit, Network
@@ -31,7 +33,8 @@ class Needs(NamedTuple):
     `presynaptic`: its own line's activity; `postsynaptic`: its own neuron's state; `layer`: other
     neurons of its layer or other lines of its input; `beyond`: states of other layers; `broadcast`:
     the error, the target or the readout's output, of which both are made; `transport`: weights that
-    belong to other synapses.
+    belong to other synapses; `shared`: the same of every other place where the weight stands, for
+    the change of a shared kernel is the sum over all its places.
     """
 
     presynaptic: bool
@@ -40,11 +43,12 @@ class Needs(NamedTuple):
     beyond: bool
     broadcast: bool
     transport: bool
+    shared: bool = False
 
     @property
     def local(self) -> bool:
         """Whether it needs its two neurons, and at most a broadcast and fixed feedback."""
-        return not (self.layer or self.beyond or self.transport)
+        return not (self.layer or self.beyond or self.transport or self.shared)
 
 
 class Located(NamedTuple):
@@ -66,15 +70,17 @@ class Located(NamedTuple):
 
 
 def locality(network: Network, rule: Rule) -> dict[str, Needs]:
-    """What the change of every kind of parameter needs; for small networks, O(size^3).
+    """What the change of every kind of parameter needs, found on a small copy, O(copy^3).
 
-    One step of the rule is run again and again with one number changed at a time (an input, a
-    neuron's state, a number of the rule's memory or of feedback that learns, the error, a weight),
-    on random values, and what moves is recorded. A number of the memory that moves hands its own
-    needs on, until nothing new is found; so a need of any past step is seen. The network's own
-    dynamics are not followed: what a neuron's state needs, it needs without learning too; only a
-    rule that keeps past steps and runs through them again needs all that it runs through. Rules
-    that keep the graph of a block have no step and are refused with `ValueError`.
+    The copy (`probe`) has a weight of its own for every synapse; which weights of the network are
+    shared is read off its connections, and what has no weight to learn is left out. One step of the
+    rule is run again and again with one number changed at a time (an input, a neuron's state, a
+    number of the rule's memory or of feedback that learns, the error, a weight), on random values,
+    and what moves is recorded. A number of the memory that moves hands its own needs on, until
+    nothing new is found; so a need of any past step is seen. The network's own dynamics are not
+    followed: what a neuron's state needs, it needs without learning too; only a rule that keeps
+    past steps and runs through them again needs all that it runs through. Rules that keep the graph
+    of a block have no step and are refused with `ValueError`.
     """
     return locate(network, rule).needs
 
@@ -87,7 +93,8 @@ def locate(network: Network, rule: Rule) -> Located:
             "rule."
         )
     plan = every_step(_none_left_out(rule))
-    start = jax.jit(lambda key: random_step(plan, network, key), compiler_options=QUICK)
+    small = probe(network)
+    start = jax.jit(lambda key: random_step(plan, small, key), compiler_options=QUICK)
     kick = jax.jit(lambda *given: look(plan, *given), compiler_options=QUICK)
     tables, at = [], None
     for draw in range(_DRAWS):
@@ -105,7 +112,20 @@ def locate(network: Network, rule: Rule) -> Located:
     ends = np.cumsum([prod(shape) for shape in shapes])[:-1]
     spike = np.any([table.spike for table in tables], axis=0)
     masks = [m.reshape(s) for m, s in zip(np.split(spike, ends), shapes, strict=True)]
-    return Located(_classify(places, np.any([table.needed for table in tables], axis=0)), masks)
+    needed = np.any([table.needed for table in tables], axis=0)
+    return Located(_as_wired(network, _classify(places, needed)), masks)
+
+
+def _as_wired(network: Network, needs: dict[str, Needs]) -> dict[str, Needs]:
+    """What is true of every synapse, said of the weights that the network has."""
+    for index, layer in enumerate(network.layers):
+        wired = wiring(layer.input)
+        for name in [f"layers.{index}.{kind}" for kind in ("weight", "bias")]:
+            if name in needs and not wired.learns:
+                needs = {key: value for key, value in needs.items() if key != name}
+            elif name in needs and wired.shared:
+                needs = needs | {name: needs[name]._replace(shared=True)}
+    return needs
 
 
 def _none_left_out(rule: Rule) -> Rule:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from tracegrad.model.linear_map import Weights
 
 C = TypeVar("C", bound="AbstractConnection")
+Bias = Float[Array, "*ports units"] | bool | None
 
 
 class AbstractConnection(eqx.Module):
@@ -40,16 +41,21 @@ class AbstractConnection(eqx.Module):
         """The bias of every neuron, of each port; without one, nothing."""
 
 
+def bias_field() -> Any:
+    """Field of a bias: False for none, True for one that `init` sets to zero, or the array."""
+    return eqx.field(default=None, converter=lambda bias: None if bias is False else bias)
+
+
 def by_port(array: Array, axes: int) -> tuple[Array, ...]:
     """One array of `axes` axes for each port; with a single port there is no leading axis."""
     return (array,) if array.ndim == axes else tuple(array[k] for k in range(len(array)))
 
 
-def drawn(weight: Array | None) -> Array:
-    """The weights, which must be there."""
-    if weight is None:
+def drawn(array: Bias | Array) -> Array:
+    """The weights or the bias, which must be there."""
+    if array is None or isinstance(array, bool):
         raise ValueError("The network has no weights yet: call network.init(key) first.")
-    return weight
+    return array
 
 
 def lead(ports: int) -> tuple[int, ...]:
@@ -57,20 +63,14 @@ def lead(ports: int) -> tuple[int, ...]:
     return () if ports == 1 else (ports,)
 
 
-def given(
-    found: tuple[Array | None, Array | None],
-    shape: tuple[int, ...],
-    units: int,
-    ports: int,
-    biased: bool,
-) -> None:
-    """Refuse weights and a bias that were given in other shapes than the connection's."""
-    weight, bias = found
-    if bias is not None and not biased:
-        raise ValueError("A bias was given to a connection without one. Say biased=True.")
-    expected = ((weight, "weight", (*lead(ports), *shape)), (bias, "bias", (*lead(ports), units)))
+def given(weight: Array | None, bias: Bias, shape: tuple[int, ...], ports: int) -> None:
+    """Refuse weights, and a bias with one number for each row, in other shapes than these."""
+    expected = (
+        (weight, "weight", (*lead(ports), *shape)),
+        (bias, "bias", (*lead(ports), shape[0])),
+    )
     for array, name, right in expected:
-        if array is not None and array.shape != right:
+        if array is not None and not isinstance(array, bool) and array.shape != right:
             raise ValueError(f"{name} must have shape {right}, got {array.shape}.")
 
 
@@ -78,7 +78,7 @@ def ported(connection: C, ports: int) -> C:
     """The connection for neurons of `ports` currents, which has no weights yet."""
     if ports == connection.ports:
         return connection
-    if jax.tree.leaves(connection):
+    if jax.tree.leaves(eqx.filter(connection, eqx.is_array)):
         raise ValueError(
             f"The weights must have a leading axis of {ports} ports. Leave them out, and "
             "network.init draws them."
@@ -86,6 +86,6 @@ def ported(connection: C, ports: int) -> C:
     return replace(connection, ports=ports)
 
 
-def zeros(ports: int, size: int) -> Float[Array, "*ports n"]:
-    """Biases at first."""
-    return jnp.zeros((*lead(ports), size), dtype=float)
+def initial(bias: Bias, ports: int, size: int) -> Float[Array, "*ports units"] | None:
+    """The bias that was given, or zeros where one was asked for."""
+    return jnp.zeros((*lead(ports), size), dtype=float) if isinstance(bias, bool) else bias

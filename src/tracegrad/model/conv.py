@@ -1,6 +1,7 @@
 """Conv: a connection whose neurons share a kernel over the places of a two-dimensional map."""
 
 import math
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -10,12 +11,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.model.abstract_connection import (
     AbstractConnection,
+    Bias,
+    bias_field,
     by_port,
     drawn,
     given,
+    initial,
     lead,
     ported,
-    zeros,
 )
 from tracegrad.model.linear_map import AbstractMap, FanIn, Places
 from tracegrad.model.parameter import setting
@@ -63,9 +66,10 @@ class Conv(AbstractConnection):
     `shape` is (channels, rows, columns) of the lines that come in, which are flat in C order;
     `out_shape` that of the neurons, for the next layer. `kernel`, `stride` s and `padding` p are a
     number or a pair (rows, columns); `padding=k // 2` with stride 1 and an odd kernel k keeps the
-    size. $K\sim\mathcal N(0,\ \mathrm{gain}^2/k)$ for a fan-in of k; $b=0$, one for each channel.
-    Shapes: `weight` (channels, c, rows, columns), `bias` (channels,); of several ports the port
-    first. O(n k) a step. Example: `Conv((2, 34, 34), channels=12, kernel=5, stride=2)`.
+    size. $K\sim\mathcal N(0,\ \mathrm{gain}^2/k)$ for a fan-in of k;
+    `bias=True` gives every channel one, $b=0$ at first. Shapes: `weight` (channels, c, rows,
+    columns), `bias` (channels,), which may be given; of several ports the port first. O(n k) a
+    step. Example: `Conv((2, 34, 34), channels=12, kernel=5, stride=2)`.
     """
 
     shape: tuple[int, int, int] = eqx.field(static=True)
@@ -74,16 +78,20 @@ class Conv(AbstractConnection):
     stride: Pair = setting(1)
     padding: Pair = setting(0)
     gain: float = setting(1.0)
-    biased: bool = setting(False)
+    bias: Bias = bias_field()
     ports: int = setting(1)
     weight: Float[Array, "*ports c_out c_in rows columns"] | None = None
-    bias: Float[Array, "*ports c_out"] | None = None
 
     def __check_init__(self):
         """Refuse sizes that leave no place."""
         if self.channels < 1:
             raise ValueError(f"A convolution needs at least 1 output channel, got {self.channels}.")
-        given((self.weight, self.bias), self._shape, self.channels, self.ports, self.biased)
+        given(self.weight, self.bias, self._shape, self.ports)
+
+    @property
+    def biased(self) -> bool:  # type: ignore[override]  # read off the bias
+        """Whether every channel has a bias."""
+        return self.bias is not None
 
     @property
     def patches(self) -> Patches:
@@ -124,19 +132,15 @@ class Conv(AbstractConnection):
 
     def biases(self) -> tuple[Float[Array, " n"], ...]:
         """One for each channel, at all its places."""
+        if self.bias is None:
+            return ()
         count = self.patches.number
-        return (
-            tuple(jnp.repeat(b, count) for b in by_port(drawn(self.bias), 1)) if self.biased else ()
-        )
+        return tuple(jnp.repeat(b, count) for b in by_port(drawn(self.bias), 1))
 
     def init(self, key: PRNGKeyArray) -> "Conv":
         """The connection with weights drawn, if it has none yet."""
-        if self.weight is not None:
-            return self
-        shape = self._shape
-        scale = self.gain / math.prod(shape[1:]) ** 0.5
-        weight = scale * jax.random.normal(key, (*lead(self.ports), *shape), dtype=float)
-        bias = zeros(self.ports, self.channels) if self.biased else None
-        return eqx.tree_at(
-            lambda c: (c.weight, c.bias), self, (weight, bias), is_leaf=lambda x: x is None
-        )
+        weight, shape = self.weight, self._shape
+        if weight is None:
+            scale = self.gain / math.prod(shape[1:]) ** 0.5
+            weight = scale * jax.random.normal(key, (*lead(self.ports), *shape), dtype=float)
+        return replace(self, weight=weight, bias=initial(self.bias, self.ports, self.channels))

@@ -1,5 +1,7 @@
 """Sparse: a connection in which every neuron has synapses on some of the lines only."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,12 +10,14 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from tracegrad.model.abstract_connection import (
     AbstractConnection,
+    Bias,
+    bias_field,
     by_port,
     drawn,
     given,
+    initial,
     lead,
     ported,
-    zeros,
 )
 from tracegrad.model.linear_map import FanIn, Places
 from tracegrad.model.parameter import setting
@@ -32,15 +36,18 @@ class Sparse(AbstractConnection):
     inputs: int = eqx.field(static=True)
     places: Places = eqx.field(static=True)
     gain: float = setting(1.0)
-    biased: bool = setting(False)
+    bias: Bias = bias_field()
     ports: int = setting(1)
     weight: Float[Array, "*ports n k"] | None = None
-    bias: Float[Array, "*ports n"] | None = None
 
     def __check_init__(self):
         """Refuse weights of another shape than the places."""
-        index = self.places.index
-        given((self.weight, self.bias), index.shape, len(index), self.ports, self.biased)
+        given(self.weight, self.bias, self.places.index.shape, self.ports)
+
+    @property
+    def biased(self) -> bool:  # type: ignore[override]  # read off the bias
+        """Whether every neuron has a bias."""
+        return self.bias is not None
 
     @staticmethod
     def fixed_fan_in(
@@ -105,19 +112,20 @@ class Sparse(AbstractConnection):
 
     def biases(self) -> tuple[Float[Array, " n"], ...]:
         """See `AbstractConnection`."""
-        return () if self.bias is None else by_port(self.bias, 1)
+        return () if self.bias is None else by_port(drawn(self.bias), 1)
 
     def init(self, key: PRNGKeyArray) -> "Sparse":
         """The connection with weights drawn, if it has none yet."""
-        if self.weight is not None:
-            return self
+        return replace(
+            self,
+            weight=self._drawn(key) if self.weight is None else self.weight,
+            bias=initial(self.bias, self.ports, self.outputs),
+        )
+
+    def _drawn(self, key: PRNGKeyArray) -> Float[Array, "*ports n k"]:
         index = self.places.index
         there = index < self.inputs
         scale = self.gain * there / np.maximum(there.sum(1, keepdims=True), 1) ** 0.5
         shape = (*lead(self.ports), *index.shape)
         each = jnp.broadcast_to(jnp.asarray(scale, float), shape)
-        weight = each * jax.random.normal(key, shape, dtype=float)
-        bias = zeros(self.ports, self.outputs) if self.biased else None
-        return eqx.tree_at(
-            lambda c: (c.weight, c.bias), self, (weight, bias), is_leaf=lambda x: x is None
-        )
+        return each * jax.random.normal(key, shape, dtype=float)

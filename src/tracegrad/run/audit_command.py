@@ -2,14 +2,16 @@
 
 import json
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from tracegrad.errors import UsageError
 from tracegrad.inspect import audit as audit_rule
-from tracegrad.model import Dense, Layer, Network, Readout
+from tracegrad.model import Network
+from tracegrad.run.build import Ends, build_network
+from tracegrad.run.config import Config, LearningConfig, NetworkConfig
 from tracegrad.run.hosting import hosted
 from tracegrad.run.named_rule import rule_and_options
-from tracegrad.run.user_neuron import load_neuron
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,10 @@ class AuditOptions:
     """Which neuron: FILE.py:Class, or one of tracegrad neurons."""
     inputs: int = 700
     """Input lines."""
+    shape: tuple[int, int, int] | None = None
+    """Input lines that are a map: channels, rows, columns."""
+    conv: str | None = None
+    """Layers on the map before the hidden ones, such as 12c5s2-32c5s2."""
     hidden: tuple[int, ...] = (256,)
     """Neurons of each hidden layer."""
     outputs: int = 20
@@ -56,10 +62,11 @@ def audit(arguments: list[str]) -> None:
 
 
 def _network(options: AuditOptions) -> Network:
-    neuron = load_neuron(options.neuron)
-    below = (options.inputs, *options.hidden[:-1])
-    layers = [
-        Layer(Dense(m, n), neuron, Dense(n, n) if options.recurrent else None)
-        for m, n in zip(below, options.hidden, strict=True)
-    ]
-    return Network(*layers, readout=Readout(options.hidden[-1], options.outputs), dt=1e-3)
+    lines = options.inputs if options.shape is None else prod(options.shape)
+    settings = NetworkConfig(
+        conv=options.conv, hidden=options.hidden, neuron=options.neuron, recurrent=options.recurrent
+    )
+    ends = Ends(lines, options.outputs, 1e-3, options.shape)
+    return build_network(
+        Config(network=settings, learning=LearningConfig(learn_neurons=True)), ends
+    )

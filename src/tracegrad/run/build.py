@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from inspect import signature
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +12,7 @@ import optax
 
 from tracegrad.data import TASKS, Task
 from tracegrad.data.registry import Entry
+from tracegrad.data.shifted import Shifted
 from tracegrad.errors import DataError, UsageError
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.regulariser import RateRegulariser
@@ -19,9 +20,11 @@ from tracegrad.learn.rule import Rule
 from tracegrad.model import (
     AbstractNeuron,
     AbstractSurrogate,
+    Conv,
     Dense,
     Layer,
     Network,
+    Pool,
     Readout,
 )
 from tracegrad.model.linear import AbstractLinear
@@ -36,6 +39,7 @@ from tracegrad.run.config import (
     Config,
     NetworkConfig,
 )
+from tracegrad.run.convolutions import Map, connections
 from tracegrad.run.learner import Learner
 from tracegrad.run.memory_size import bytes_of
 from tracegrad.run.user_neuron import load_neuron
@@ -46,11 +50,15 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Ends(NamedTuple):
-    """What a network must fit: input lines, outputs, and the time step in seconds."""
+    """What a network must fit: input lines, outputs, and the time step in seconds.
+
+    `shape` is the map that the lines are (channels, rows, columns), where they are one.
+    """
 
     lines: int
     outputs: int
     dt: float
+    shape: Map | None = None
 
 
 def build_task(config: Config, given: Mapping[str, Any] = NOTHING) -> Task:
@@ -61,9 +69,13 @@ def build_task(config: Config, given: Mapping[str, Any] = NOTHING) -> Task:
     those of the configuration.
     """
     entry = TASKS[config.task]
-    if not entry.needs_data:
-        return entry.make(**given)
-    return entry.make(_data_folder(config, entry), **given)
+    folder = (_data_folder(config, entry),) if entry.needs_data else ()
+    task, most = entry.make(*folder, **given), config.learning.shift
+    if not most:
+        return task
+    if task.shape is None:
+        raise _no_map("learning.shift", task.name, most)
+    return replace(task, train=Shifted(task.train, task.shape, most))
 
 
 def build_network(config: Config, ends: Ends) -> Network:
@@ -113,7 +125,7 @@ def build_loss(config: Config, task: Task) -> Loss:
 
 def build_learner(config: Config, task: Task, given: Mapping[str, Any] = NOTHING) -> Learner:
     """The learner; `UsageError` where the rule, made with `given`, cannot serve the network."""
-    network = build_network(config, Ends(task.lines, task.outputs, task.dt))
+    network = build_network(config, Ends(task.lines, task.outputs, task.dt, task.shape))
     rule, every = build_rule(config, given), config.learning.update_every
     rate = _learning_rate(config, task)
     try:
@@ -151,12 +163,32 @@ def _learning_rate(config: Config, task: Task) -> optax.ScalarOrSchedule:
 
 def _network(settings: NetworkConfig, ends: Ends) -> Network:
     neuron = _neuron(settings)
-    below = (ends.lines, *settings.hidden[:-1])
-    layers = [_layer(settings, neuron, m, n) for m, n in zip(below, settings.hidden, strict=True)]
-    read = sum(settings.hidden) if settings.read_all else settings.hidden[-1]
+    layers = [Layer(connection, neuron) for connection in _on_map(settings, ends)]
+    for size in settings.hidden:
+        lines = layers[-1].input.outputs if layers else ends.lines
+        layers.append(_layer(settings, neuron, lines, size))
+    sizes = [layer.input.outputs for layer in layers]
+    read = sum(sizes) if settings.read_all else sizes[-1]
     units = _readout(settings)
     readout = Readout.of(units, read, ends.outputs, all_layers=settings.read_all)
     return Network(*layers, readout=readout, dt=ends.dt)
+
+
+def _on_map(settings: NetworkConfig, ends: Ends) -> list[Conv | Pool]:
+    if settings.conv is None:
+        return []
+    if ends.shape is None:
+        raise _no_map("network.conv", f"{ends.lines} lines", settings.conv)
+    return connections(
+        "network.conv", settings.conv, ends.shape, settings.input_gain, settings.bias
+    )
+
+
+def _no_map(key: str, owner: str, value: object) -> UsageError:
+    return UsageError(
+        f"{key} needs lines that are a map of rows and columns, and those of {owner} are none, got "
+        f"{value}. Leave it out, or choose nmnist, nmnist_small, dvs_gesture or digits."
+    )
 
 
 def _readout(settings: NetworkConfig) -> AbstractLinear:

@@ -10,6 +10,7 @@ from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
 from tracegrad.learn import losses, rules, signals
 from tracegrad.model import LI, DoubleExponential, Integrator, Memoryless, surrogate
+from tracegrad.run.convolutions import parse
 from tracegrad.run.memory_size import bytes_of
 from tracegrad.run.user_neuron import source_of
 from tracegrad.substrate.presets import load
@@ -70,8 +71,11 @@ def _positive(key: str, value: float | None) -> None:
 class NetworkConfig:
     """The network. Times in seconds; None: the neuron's own default."""
 
+    conv: str | None = None
+    """Layers on the map of a task that has one, before the hidden layers: 12c5s2-pool2-32c3p1 is 12
+    channels, kernel 5, stride 2, then the sum of 2 x 2 lines, then kernel 3 with padding 1."""
     hidden: tuple[int, ...] = (128,)
-    """Neurons of each hidden layer."""
+    """Neurons of each hidden layer; with `conv` there may be none."""
     neuron: str = "LIF"
     """Neuron of the hidden layers: see `tracegrad neurons`, or FILE.py:Class for your own."""
     recurrent: bool = True
@@ -105,7 +109,9 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that make no network."""
-        if not self.hidden or any(n < 1 for n in self.hidden):
+        if self.conv is not None:
+            parse("network.conv", self.conv)
+        if not (self.hidden or self.conv) or any(n < 1 for n in self.hidden):
             raise UsageError(
                 f"network.hidden must be one or more sizes of at least 1, got {self.hidden}."
             )
@@ -141,6 +147,8 @@ class LearningConfig:
     """Sequences in a batch."""
     epochs: int = 10
     """Passes over the training set."""
+    shift: int = 0
+    """Move every training sequence by up to so many pixels, at random, where lines are a map."""
     rate_strength: float = 0.0
     """Strength of the pull of every neuron's rate towards `rate_target`."""
     rate_target: float = 0.05
@@ -166,7 +174,7 @@ class LearningConfig:
             _at_least(f"learning.{name}", getattr(self, name), 1)
         if self.memory_limit is not None:
             bytes_of("learning.memory_limit", self.memory_limit)
-        for name in ("rate_strength", "rate_target"):
+        for name in ("shift", "rate_strength", "rate_target"):
             _at_least(f"learning.{name}", getattr(self, name), 0)
 
 

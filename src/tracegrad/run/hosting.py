@@ -1,6 +1,7 @@
 """Hosting: what an audited rule asks of a platform, and the list of platforms."""
 
 from tracegrad.inspect.audit import Audit
+from tracegrad.inspect.wiring import wiring
 from tracegrad.model import Network
 from tracegrad.substrate.fit import Demand, Fit, fit
 from tracegrad.substrate.presets import Preset, load, names
@@ -12,10 +13,10 @@ def demand(network: Network, seen: Audit) -> Demand:
     recurrent = [
         0 if layer.recurrent is None else layer.recurrent.inputs for layer in network.layers
     ]
-    fan_in = [part.input.inputs for part in parts]
+    fan_in = [wiring(part.input).fan_in for part in parts]
     memory = seen.memory
     return Demand(
-        inputs=fan_in[0],
+        inputs=network.layers[0].input.inputs,
         neurons=sum(layer.input.outputs for layer in network.layers),
         outputs=network.readout.input.outputs,
         synapses=seen.synapses,
@@ -27,7 +28,7 @@ def demand(network: Network, seen: Audit) -> Demand:
             "signal": memory.signal,
         },
         reads=_reads(seen),
-        not_local=tuple(name for name, n in seen.needs.items() if n.layer or n.beyond)
+        not_local=tuple(name for name, n in seen.needs.items() if n.layer or n.beyond or n.shared)
         or (() if seen.needs else ("every parameter, over the whole sequence",)),
     )
 

@@ -22,10 +22,19 @@ TUNED_DATA = {
         name: Config(name, network=_SPEECH, learning=_SLOW)
         for name in ("shd", "ssc", "cochlea_speech", "speech_commands")
     },
-    **{
-        name: Config(name, network=_PIXELS, learning=_SLOW)
-        for name in ("nmnist", "nmnist_small", "dvs_gesture")
-    },
+    **{name: Config(name, network=_PIXELS, learning=_SLOW) for name in ("nmnist", "dvs_gesture")},
+    "nmnist_small": Config(
+        "nmnist_small",
+        network=NetworkConfig(
+            conv="12c5s2-32c5s2",
+            hidden=(),
+            recurrent=False,
+            tau_mem=30e-3,
+            tau_readout=30e-3,
+            input_gain=3.0,
+        ),
+        learning=LearningConfig(learning_rate=5e-3, batch=10, epochs=7, shift=1),
+    ),
     "sequential_mnist": Config(
         "sequential_mnist",
         network=_ROWS,

@@ -11,9 +11,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tracegrad.errors import DataError
-from tracegrad.model import Network
+from tracegrad.model import Conv, Network, Pool
 from tracegrad.run.build import Ends, build_network
 from tracegrad.run.config import Config
+from tracegrad.run.convolutions import Map
 
 
 def parameters(network: Network) -> dict[str, np.ndarray]:
@@ -26,9 +27,11 @@ def parameters(network: Network) -> dict[str, np.ndarray]:
 
 
 def to_safetensors(network: Network) -> bytes:
-    """All parameters, with lines, outputs and time step as metadata."""
-    ends = Ends(network.layers[0].input.inputs, network.readout.input.outputs, network.dt)
-    about = {key: repr(value) for key, value in ends._asdict().items()}
+    """All parameters, with lines, outputs, time step and the map, if any, as metadata."""
+    first = network.layers[0].input
+    shape = first.shape if isinstance(first, Conv | Pool) else None
+    ends = Ends(first.inputs, network.readout.input.outputs, network.dt, shape)
+    about = {key: json.dumps(value) for key, value in ends._asdict().items() if value is not None}
     return _ordered(save(parameters(network), about))
 
 
@@ -55,13 +58,20 @@ def load_network(config: Config, path: Path) -> Network:
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path}: these weights cannot be read: {error}.") from error
     try:
-        ends = Ends(int(about["lines"]), int(about["outputs"]), float(about["dt"]))
-    except (KeyError, ValueError) as error:
+        ends = Ends(int(about["lines"]), int(about["outputs"]), float(about["dt"]), _map(about))
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: lacks lines, outputs and dt, so it is not of a run.") from error
     blank = build_network(config, ends).init(jax.random.key(0))
     expected = parameters(blank)
     _check(path, expected, found)
     return eqx.tree_at(jax.tree.leaves, blank, [jnp.asarray(found[name]) for name in expected])
+
+
+def _map(about: dict[str, str]) -> Map | None:
+    if "shape" not in about:
+        return None
+    channels, rows, columns = map(int, json.loads(about["shape"]))
+    return channels, rows, columns
 
 
 def _check(path: Path, expected: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> None:

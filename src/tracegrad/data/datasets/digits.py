@@ -47,6 +47,7 @@ def digits(encoding: DigitEncoding = DigitEncoding()) -> Task:
         lines=PIXELS,
         outputs=CLASSES,
         dt=encoding.dt,
+        shape=(1, 8, 8),
         train=train,
         test=held_out,
     )

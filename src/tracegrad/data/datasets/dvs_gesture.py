@@ -42,6 +42,7 @@ def dvs_gesture(data: Path, binning: PixelBinning = BINNING) -> Task:
         lines=binning.lines,
         outputs=CLASSES,
         dt=binning.dt,
+        shape=binning.shape,
         train=Recordings(partial(_read, train, binning), len(train), binning.steps),
         test=Recordings(partial(_read, test, binning), len(test), binning.steps),
     )

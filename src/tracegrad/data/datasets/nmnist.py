@@ -34,6 +34,7 @@ def nmnist(data: Path, binning: PixelBinning = BINNING) -> Task:
         lines=binning.lines,
         outputs=CLASSES,
         dt=binning.dt,
+        shape=binning.shape,
         train=Recordings(partial(_read, train, binning), len(train), binning.steps),
         test=Recordings(partial(_read, test, binning), len(test), binning.steps),
     )

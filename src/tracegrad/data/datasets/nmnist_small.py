@@ -49,6 +49,7 @@ def nmnist_small(data: Path, binning: PixelBinning = BINNING) -> Task:
         lines=binning.lines,
         outputs=CLASSES,
         dt=binning.dt,
+        shape=binning.shape,
         train=Recordings(partial(_read, path, held, binning, train), len(train), binning.steps),
         test=Recordings(partial(_read, path, held, binning, test), len(test), binning.steps),
     )

@@ -1,6 +1,7 @@
 """Pixel events: events of a camera, pooled over squares of pixels and counted in steps."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from jaxtyping import Float32
@@ -36,7 +37,12 @@ class PixelBinning:
     @property
     def lines(self) -> int:
         """Input lines: ON and OFF of every square."""
-        return 2 * (self.side // self.pool) ** 2
+        return prod(self.shape)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The map that the lines are: polarities, rows, columns."""
+        return (2, self.side // self.pool, self.side // self.pool)
 
     def __call__(self, events: Events, where: str) -> Float32[np.ndarray, "t lines"]:
         """Counts of one recording, named `where` in a message."""

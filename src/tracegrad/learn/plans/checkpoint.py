@@ -75,6 +75,10 @@ class Checkpoint(AbstractPlan):
         """Every block begins without a past."""
         return False
 
+    def shaped(self, circuit: Circuit) -> Circuit:
+        """As the inner plan."""
+        return self.inner.shaped(circuit)
+
     def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """Nothing is carried but the state."""
         return ()

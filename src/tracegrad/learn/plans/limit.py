@@ -8,6 +8,7 @@ XLA allots, which a test holds.
 from functools import singledispatch
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from tracegrad.learn.filter import Taps
@@ -74,6 +75,7 @@ def needed_bytes(plan: AbstractPlan, circuit: Circuit, shape: Shape) -> int:
 @needed_bytes.register
 def _(plan: Chunk, circuit: Circuit, shape: Shape) -> int:
     block = sum(map(_kept, circuit.stages)) * shape.steps * shape.batch
+    circuit = plan.shaped(circuit)
     traces = _traces(plan, circuit, shape.batch) if plan.carry else 0
     return _bytes(circuit, block + 3 * traces + _weights(circuit))
 
@@ -90,6 +92,7 @@ def _(plan: Checkpoint, circuit: Circuit, shape: Shape) -> int:
     segment = needed_bytes(plan.inner, circuit, Shape(length, shape.batch))
     states = sum(stage.size * (_states(stage) + 1) for stage in circuit.stages)
     kept = states * (shape.steps // length + 1) * shape.batch
+    circuit = plan.shaped(circuit)
     copied = (circuit.stages[0].lines * length + 2 * circuit.stages[-1].size * shape.steps) * (
         shape.batch
     )
@@ -103,6 +106,7 @@ def _(plan: Step, circuit: Circuit, shape: Shape) -> int:
             f"memory_limit is kept by rules with one block per neuron, {plan.rule.name} has "
             "another influence. Leave memory_limit out."
         )
+    circuit = plan.shaped(circuit)
     first = circuit.stages[0].size * shape.steps * shape.batch
     traces = _traces(plan, circuit, shape.batch)
     return _bytes(circuit, first + 2 * traces + 2 * _weights(circuit))
@@ -131,13 +135,13 @@ def _states(stage: Stage) -> int:
 
 
 def _weights(circuit: Circuit) -> int:
-    return sum(stage.size * _width(stage) for stage in circuit.stages)
+    return sum(map(_learned, circuit.stages))
 
 
-def _width(stage: Stage) -> int:
-    """What one neuron learns."""
-    again = 0 if stage.recurrent is None else stage.size * len(stage.recurrent)
-    return stage.lines * len(stage.weight) + again + len(stage.coefficients) + 1
+def _learned(stage: Stage) -> int:
+    """Numbers that a stage learns."""
+    synapses = sum(leaf.size for leaf in jax.tree.leaves((stage.weight, stage.recurrent)))
+    return synapses + stage.size * (len(stage.coefficients) + 1)
 
 
 def _traces(plan: Chunk | Step, circuit: Circuit, batch: int) -> int:
@@ -145,7 +149,7 @@ def _traces(plan: Chunk | Step, circuit: Circuit, batch: int) -> int:
     taps: Taps = plan.rule.filter.taps(circuit)
     behind = [*(len(taps) for _ in circuit.hidden), 0]
     pairs = zip(circuit.stages, behind, strict=True)
-    return batch * sum(s.size * _width(s) * (_states(s) + more) for s, more in pairs)
+    return batch * sum(_learned(s) * (_states(s) + more) for s, more in pairs)
 
 
 def _bytes(circuit: Circuit, numbers: int) -> int:
