@@ -166,7 +166,7 @@ def test_footprint_and_connection_sparsity():
 
 def test_a_kernel_counts_once_and_its_synapses_at_every_place():
     conv = tg.Conv((1, 4, 4), channels=2, kernel=2, stride=2)
-    pool = tg.Pool(conv.out_shape, kernel=2)
+    pool = tg.Pool(conv.out_shape, kernel=2, gain=2.0)
     net = tg.Network(
         tg.Layer(conv, tg.IF()),
         tg.Layer(pool, tg.IF()),

@@ -61,9 +61,9 @@ def cost(arguments: list[str]) -> None:
 
 
 def _stored(network: Network, rule: Rule) -> int:
-    """Numbers that each synapse keeps for itself under the rule."""
+    """Numbers that a synapse keeps for itself under the rule, rounded over all synapses."""
     seen = audit_rule(network, rule)
-    return seen.memory.traces // seen.synapses
+    return round(seen.memory.traces / seen.synapses)
 
 
 def _resolution(preset: Preset | None) -> float:
