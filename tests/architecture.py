@@ -15,7 +15,8 @@ LAYERS = {
     "learn": {"errors", "_types", "model", "native"},
     "inspect": {"errors", "_types", "model", "learn"},
     "substrate": {"errors", "_types", "model", "learn"},
-    "run": {"errors", "_types", "data", "model", "learn", "inspect", "substrate"},
+    "interop": {"errors", "_types", "data", "model", "learn"},
+    "run": {"errors", "_types", "data", "model", "learn", "inspect", "interop", "substrate"},
     "bench": {"errors", "_types", "model", "learn", "run"},
     "run.bench_command": {"bench"},  # the one module that may besides what its layer may
 }

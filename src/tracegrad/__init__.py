@@ -3,6 +3,10 @@
 from tracegrad import data as data
 from tracegrad import inspect as inspect
 from tracegrad import substrate as substrates
+from tracegrad.interop import from_nir as from_nir
+from tracegrad.interop import rule_from_nir as rule_from_nir
+from tracegrad.interop import to_nir as to_nir
+from tracegrad.interop import write_nir as write_nir
 from tracegrad.learn import eventprop as eventprop
 from tracegrad.learn import losses as losses
 from tracegrad.learn import rules as rules
@@ -14,6 +18,7 @@ from tracegrad.learn.rule import Rule as Rule
 from tracegrad.learn.step_size import scale_by_decaying_max as scale_by_decaying_max
 from tracegrad.model import ALIF as ALIF
 from tracegrad.model import GRU as GRU
+from tracegrad.model import IF as IF
 from tracegrad.model import LI as LI
 from tracegrad.model import LIF as LIF
 from tracegrad.model import LRU as LRU
@@ -60,6 +65,7 @@ __all__ = [
     "ALIF",
     "AdEx",
     "GRU",
+    "IF",
     "Izhikevich",
     "LRU",
     "LSTM",
@@ -101,13 +107,17 @@ __all__ = [
     "ZeroReset",
     "decay",
     "eventprop",
+    "from_nir",
     "inspect",
     "losses",
     "parameter",
     "positive",
+    "rule_from_nir",
     "rules",
     "scale_by_decaying_max",
     "setting",
     "signals",
     "substrates",
+    "to_nir",
+    "write_nir",
 ]

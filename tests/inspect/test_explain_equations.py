@@ -85,6 +85,8 @@ VARIANTS = {
     "lif_detached": tg.LIF(reset=tg.SubtractReset(detached=True), surrogate=tg.Arctan()),
     "cuba": tg.CubaLIF(v_threshold=0.8),
     "cuba_old": tg.CubaLIF(old_current=True, normalised=False, reset=tg.ZeroReset()),
+    "cuba_first": tg.CubaLIF(reset=tg.ZeroReset(), reset_first=True),
+    "if": tg.IF(v_threshold=0.7),
     "alif": tg.ALIF(normalised=True),
     "alif_refractory": tg.ALIF(refractory_steps=3, reset=tg.ZeroReset(), surrogate=tg.Boxcar()),
     "li": tg.LI(normalised=False),
@@ -100,7 +102,7 @@ VARIANTS = {
     "resonate_and_fire": tg.ResonateAndFire(),
 }
 # Every neuron is checked with one of the two block rules, every variant with all by `--slow`.
-EPROP = ("lif_normalised_zero", "cuba", "resonate_and_fire")
+EPROP = ("lif_normalised_zero", "cuba", "if", "resonate_and_fire")
 ADJOINT = ("cuba_old", "gated")
 
 

@@ -18,6 +18,8 @@ from tracegrad.learn.plans.step import Step
 rules, signals = tg.rules, tg.signals
 NEURONS = {
     "lif": lambda **k: tg.LIF(tau_mem=10e-3, **k),
+    "lif_first": lambda **k: tg.LIF(tau_mem=10e-3, reset_first=True, **k),
+    "if": lambda **k: tg.IF(v_threshold=2.0, **k),
     "cuba": lambda **k: tg.CubaLIF(tau_mem=10e-3, normalised=False, v_threshold=2.0, **k),
     "cuba_old": lambda **k: tg.CubaLIF(
         tau_mem=10e-3, normalised=False, v_threshold=2.0, old_current=True, **k
@@ -35,7 +37,16 @@ NEURONS = {
     "lstm": tg.LSTM,
     "lru": tg.LRU,
 }
-ALONE = ("lif", "cuba", "cuba_old", "alif", "li", "tanh")  # the others are proven in stacks
+ALONE = (
+    "lif",
+    "lif_first",
+    "if",
+    "cuba",
+    "cuba_old",
+    "alif",
+    "li",
+    "tanh",
+)  # the others are proven in stacks
 SPIKING = ("lif", "cuba", "cuba_old", "alif")
 LEAKY, MEMORYLESS = 5e-3, None
 

@@ -71,6 +71,32 @@ def test_lif(reset, normalised):
 
 
 @each_reset
+@pytest.mark.parametrize("kind", ["LIF", "CubaLIF", "IF"])
+def test_a_reset_before_the_leak(reset, kind):
+    ours, apply = reset
+    a, b, theta = math.exp(-1 / 5), 1.0 if kind == "IF" else math.exp(-1 / 10), 1.0
+
+    def step(s, z, current):
+        s = s or {"i_syn": 0.0, "v": 0.0}
+        i_syn = a * s["i_syn"] + current
+        new = (1 - b) * i_syn if kind == "CubaLIF" else current
+        s = {"i_syn": i_syn, "v": b * apply(s["v"], z, theta) + new}
+        return {k: s[k] for k in (s if kind == "CubaLIF" else ("v",))}, float(s["v"] > theta)
+
+    made = {
+        "LIF": lambda: tg.LIF(tau_mem=10e-3, reset=ours, reset_first=True),
+        "CubaLIF": lambda: tg.CubaLIF(
+            tau_mem=10e-3, tau_syn=5e-3, v_threshold=theta, reset=ours, reset_first=True
+        ),
+        "IF": lambda: tg.IF(reset=ours),
+    }[kind]()
+    currents = tuple(8 * i for i in CURRENTS) if kind == "CubaLIF" else CURRENTS
+    expected = follow(lambda s, z, i: step({"i_syn": 0.0} | s if s else s, z, i), currents)
+    assert 0 < sum(expected[1]) < len(CURRENTS)
+    same(simulate(made, currents), expected)
+
+
+@each_reset
 @pytest.mark.parametrize("old_current", [False, True])
 def test_cuba_lif(reset, old_current):
     ours, apply = reset

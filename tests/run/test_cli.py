@@ -36,7 +36,7 @@ MISTAKES = [
     (
         ["fly"],
         "There is no command fly. There are train, resume, demo, show, study, fidelity, explain, "
-        "audit, bench, data, tasks, rules, neurons, substrates",
+        "audit, cost, export, nir, bench, data, tasks, rules, neurons, substrates",
     ),
     (["train"], "train needs a task: tracegrad train TASK, with digits, spoken-digits"),
     (["train", "digit"], "There is no task digit. There are digits, spoken-digits"),

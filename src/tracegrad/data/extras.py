@@ -6,8 +6,10 @@ from typing import Any
 from tracegrad.errors import UsageError
 
 
-def extra(package: str, purpose: str) -> Any:
+def extra(package: str, purpose: str, group: str = "data") -> Any:
     """The module `package`; `UsageError` that says how to install it where it is missing.
+
+    `group` names the optional dependencies of the library that it belongs to.
 
     h5py = extra("h5py", "HDF5 files")
     """
@@ -16,5 +18,5 @@ def extra(package: str, purpose: str) -> Any:
     except ImportError as error:
         raise UsageError(
             f"{purpose} need the package {package}, which is not installed. "
-            "Run: python -m pip install 'tracegrad[data]'."
+            f"Run: python -m pip install 'tracegrad[{group}]'."
         ) from error

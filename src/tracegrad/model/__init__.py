@@ -8,6 +8,7 @@ from tracegrad.model.conv import Conv as Conv
 from tracegrad.model.cuba_lif import CubaLIF as CubaLIF
 from tracegrad.model.double_exponential import DoubleExponential as DoubleExponential
 from tracegrad.model.gru import GRU as GRU
+from tracegrad.model.integrate_and_fire import IF as IF
 from tracegrad.model.integrator import Integrator as Integrator
 from tracegrad.model.izhikevich import Izhikevich as Izhikevich
 from tracegrad.model.layer import Layer as Layer
@@ -45,6 +46,7 @@ from tracegrad.model.two_compartment import TwoCompartment as TwoCompartment
 
 NEURONS = (
     LIF,
+    IF,
     CubaLIF,
     ALIF,
     AdEx,

@@ -17,7 +17,9 @@ class CubaLIF(AbstractNeuron):
     with $\alpha=e^{-\Delta t/\tau_{syn}}$, $\beta=e^{-\Delta t/\tau_{mem}}$, $g=1-\beta$ if
     `normalised`, else 1. The membrane sees the new current, $i^*=i^t$, or with
     `old_current=True` the current of the step before, $i^*=i^{t-1}$ (SpyTorch): the trace then
-    shifts by one step. Times in seconds; `i_syn`, `v`, `v_threshold` without dimension.
+    shifts by one step. With `reset_first` the spike resets the membrane before it leaks,
+    $v^t=\beta\,\mathrm{reset}(v^{t-1},z^{t-1})+g\,i^*$ (NIR, snnTorch). Times in seconds;
+    `i_syn`, `v`, `v_threshold` without dimension.
     Source: Neftci, Mostafa & Zenke 2019.
     """
 
@@ -28,6 +30,7 @@ class CubaLIF(AbstractNeuron):
     surrogate: AbstractSurrogate = SuperSpike()
     old_current: bool = setting(False)
     normalised: bool = setting(True)
+    reset_first: bool = setting(False)
 
     def coefficients(self, dt: float) -> Scalars:
         """Decays `alpha` (current) and `beta` (membrane), and `v_threshold`."""
@@ -45,8 +48,11 @@ class CubaLIF(AbstractNeuron):
         """Equation (1)."""
         i_syn = c["alpha"] * s["i_syn"] + current
         seen = s["i_syn"] if self.old_current else i_syn
-        gain = 1.0 - c["beta"] if self.normalised else 1.0
-        v = self.reset(c["beta"] * s["v"] + gain * seen, z, c["v_threshold"])
+        new = (1.0 - c["beta"] if self.normalised else 1.0) * seen
+        if self.reset_first:
+            v = c["beta"] * self.reset(s["v"], z, c["v_threshold"]) + new
+        else:
+            v = self.reset(c["beta"] * s["v"] + new, z, c["v_threshold"])
         return {"i_syn": i_syn, "v": v}
 
     def output(self, c: Scalars, s: Scalars) -> Array:

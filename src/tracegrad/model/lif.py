@@ -14,7 +14,9 @@ class LIF(AbstractNeuron):
     $v^t=\mathrm{reset}(\alpha v^{t-1}+g\,I^t,\ z^{t-1}),\quad z^t=\Theta(v^t/\vartheta-1),\quad
     \alpha=e^{-\Delta t/\tau_{mem}}$   (1)
 
-    with $g=1-\alpha$ if `normalised`, else 1. `tau_mem` in seconds; `v` and `v_threshold` without
+    with $g=1-\alpha$ if `normalised`, else 1. With `reset_first` the spike resets the membrane
+    before it leaks, $v^t=\alpha\,\mathrm{reset}(v^{t-1},z^{t-1})+g\,I^t$, so that the current of
+    the step after a spike counts (NIR, Norse). `tau_mem` in seconds; `v` and `v_threshold` without
     dimension. Source: Bellec et al. 2020 (normalised, subtract).
     """
 
@@ -23,6 +25,7 @@ class LIF(AbstractNeuron):
     reset: AbstractReset = SubtractReset()
     surrogate: AbstractSurrogate = SuperSpike()
     normalised: bool = setting(False)
+    reset_first: bool = setting(False)
 
     def coefficients(self, dt: float) -> Scalars:
         """Decay `alpha` and `v_threshold`."""
@@ -34,8 +37,10 @@ class LIF(AbstractNeuron):
 
     def step(self, c: Scalars, s: Scalars, z: Array, current: Array) -> Scalars:
         """Equation (1)."""
-        gain = 1.0 - c["alpha"] if self.normalised else 1.0
-        return {"v": self.reset(c["alpha"] * s["v"] + gain * current, z, c["v_threshold"])}
+        new = (1.0 - c["alpha"] if self.normalised else 1.0) * current
+        if self.reset_first:
+            return {"v": c["alpha"] * self.reset(s["v"], z, c["v_threshold"]) + new}
+        return {"v": self.reset(c["alpha"] * s["v"] + new, z, c["v_threshold"])}
 
     def output(self, c: Scalars, s: Scalars) -> Array:
         """Spike where `v` exceeds the threshold."""

@@ -13,12 +13,15 @@ from tracegrad.learn.rules import RULES
 from tracegrad.model import NEURONS
 from tracegrad.run.audit_command import audit
 from tracegrad.run.bench_command import bench
+from tracegrad.run.cost_command import cost
 from tracegrad.run.data_command import data
 from tracegrad.run.defaults import defaults
 from tracegrad.run.explain_command import explain
+from tracegrad.run.export_command import export
 from tracegrad.run.fidelity_command import fidelity
 from tracegrad.run.folder import CONFIG, RunFolder, make_folder, new_path, open_run
 from tracegrad.run.hosting import platforms
+from tracegrad.run.nir_command import nir
 from tracegrad.run.options import DemoOptions, ResumeOptions, parse, parse_train
 from tracegrad.run.pictures import Curves, draw_curves
 from tracegrad.run.session import Session
@@ -37,6 +40,9 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad fidelity NEURON        how close rules come to the exact gradient
   tracegrad explain RULE           a rule in equations, derived from the neuron
   tracegrad audit RULE             what a rule costs, and whom a weight change needs
+  tracegrad cost RUN               what a network does on its data, and what learning adds
+  tracegrad export nir RUN         a trained network, with its rule, as a NIR graph
+  tracegrad nir FILE               what a NIR graph is as a network here
   tracegrad bench [WORK ...]       a training step beside references written by hand
   tracegrad data list|get|cochlea  public data sets: list, download; speech into spikes
   tracegrad tasks|rules|neurons|substrates  list what there is
@@ -153,7 +159,7 @@ def usage(arguments: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
     for made in (
-        *(train, resume, demo, show, study, fidelity, explain, audit, bench),
+        *(train, resume, demo, show, study, fidelity, explain, audit, cost, export, nir, bench),
         *(data, tasks, rules, neurons, substrates),
     )
 }
