@@ -2,6 +2,7 @@
 
 from tracegrad import data as data
 from tracegrad import inspect as inspect
+from tracegrad import stream as stream
 from tracegrad import substrate as substrates
 from tracegrad.learn import eventprop as eventprop
 from tracegrad.learn import losses as losses
@@ -109,5 +110,6 @@ __all__ = [
     "scale_by_decaying_max",
     "setting",
     "signals",
+    "stream",
     "substrates",
 ]

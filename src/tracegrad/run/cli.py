@@ -1,4 +1,4 @@
-"""Command line: `tracegrad train|demo|show|study|fidelity|explain|audit|bench|tasks|...`."""
+"""Command line: `tracegrad train|demo|show|stream|study|fidelity|explain|audit|bench|tasks|...`."""
 
 import sys
 import time
@@ -24,6 +24,7 @@ from tracegrad.run.pictures import Curves, draw_curves
 from tracegrad.run.session import Session
 from tracegrad.run.table import print_list, print_runs
 from tracegrad.run.tasks_command import tasks
+from tracegrad.stream.command import stream
 from tracegrad.study.command import study
 
 DEMO = ("block_diagonal", "eprop", "bptt")
@@ -32,6 +33,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad train TASK [options]   train a network on a task and leave a run folder
   tracegrad demo                   learn to read digits online, beside BPTT and e-prop
   tracegrad show RUN               print a run again
+  tracegrad stream RUN             learn from a live source and predict, for ever
   tracegrad study FILE             a grid of trainings, and its report
   tracegrad fidelity NEURON        how close rules come to the exact gradient
   tracegrad explain RULE           a rule in equations, derived from the neuron
@@ -138,7 +140,7 @@ def usage(arguments: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
     for made in (
-        *(train, demo, show, study, fidelity, explain, audit, bench),
+        *(train, demo, show, stream, study, fidelity, explain, audit, bench),
         *(data, tasks, rules, neurons, substrates),
     )
 }
