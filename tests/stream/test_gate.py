@@ -78,7 +78,7 @@ AFTER = [Event(2500, 2), Event(4000, 3)]
 
 @pytest.mark.parametrize(("bad", "kind", "sentence"), BAD_RECORDS)
 def test_bad_records(bad, kind, sentence):
-    both(lambda: records([*GOOD, bad, *AFTER]), kind, sentence, AFTER)
+    both(lambda: records(iter([*GOOD, bad, *AFTER])), kind, sentence, AFTER)
 
 
 @pytest.mark.parametrize(("bad", "kind", "sentence"), BAD_TEXT)
@@ -192,7 +192,7 @@ things = st.one_of(
 
 @given(st.lists(things, max_size=40), st.booleans())
 def test_no_record_crashes(flow_, polarity):
-    survives(records(flow_), FORM._replace(polarity=polarity))
+    survives(records(iter(flow_)), FORM._replace(polarity=polarity))
 
 
 def test_a_line_without_end_takes_no_memory():

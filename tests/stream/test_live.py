@@ -1,6 +1,7 @@
 """Live: the same as an offline run bit for bit, whatever the timing; labels late or not at all."""
 
 import time
+from functools import cache
 
 import jax
 import numpy as np
@@ -13,11 +14,12 @@ from tracegrad.data import Events
 from tracegrad.errors import DataError, UsageError
 from tracegrad.run.finite import NotFiniteError
 from tracegrad.stream import Coarsen, Drop, Live, Settings, records
+from tracegrad.stream import live as live_module
 
 SETTINGS = Settings(queue=16, block=8, label_window=5e-3, longest_gap=20e-3)
 
 
-def build(rate: float = 0.05, every: int = 2) -> tg.Learner:
+def build(rate: float = 0.05, every: int = 4) -> tg.Learner:
     network = tg.Network(
         tg.Layer(tg.Dense(LINES, 10, gain=4.0), tg.LIF(tau_mem=5e-3), tg.Dense(10, 10)),
         readout=tg.Readout(10, CLASSES, tau=5e-3),
@@ -30,6 +32,15 @@ def build(rate: float = 0.05, every: int = 2) -> tg.Learner:
 @pytest.fixture(scope="module")
 def learner() -> tg.Learner:
     return build()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_once():
+    """One program for all streams of a learner: compiling it is most of what a test costs."""
+    made = cache(live_module.StepBlock)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live_module, "StepBlock", made)
+        yield
 
 
 def fresh(learner: tg.Learner) -> tg.LearnerState:
@@ -92,7 +103,9 @@ def test_late_and_missing_labels_as_offline_bit_for_bit(learner, pace):
     steps, ledger = steps_of(records(source))
     live, said = learned(learner, pace(source))
     state, info = offline(learner, steps)
-    assert len(steps) % 2 and live.counts.labels_late > 10  # padded at the end, too
+    assert (
+        len(steps) % learner.update_every and live.counts.labels_late > 10
+    )  # padded at the end, too
     assert 20 < live.counts.labels.learned < len(steps) / 2 and len(said) == len(steps)
     assert identical(live.state.network, state.network)
     assert identical(live.state.optimiser, state.optimiser)
