@@ -1,5 +1,6 @@
 """Live: the same as an offline run bit for bit, whatever the timing; labels late or not at all."""
 
+import threading
 import time
 from functools import cache
 
@@ -9,7 +10,7 @@ import optax
 import pytest
 
 import tracegrad as tg
-from stream.flow import CLASSES, LINES, WIDTH, Event, Label, flow, steps_of
+from stream.flow import CLASSES, LINES, WIDTH, Event, Label, blocks, flow, steps_of
 from tracegrad.data import Events
 from tracegrad.errors import DataError, UsageError
 from tracegrad.run.finite import NotFiniteError
@@ -127,40 +128,45 @@ def test_without_labels_plain_descent_stays_where_it_is(learner):
 
 
 def test_it_learns(learner):
-    """Two classes on two halves of the lines, labelled at every fourth step."""
+    """Two classes on two halves of the lines, 40 steps each, labelled in the second 20 of them."""
     rng, source = np.random.default_rng(0), []
-    for step in range(3000):
-        label = step // 50 % 2
-        for _ in range(3):
-            source.append(Event(step * WIDTH, int(rng.integers(3)) + 3 * label))
-        if step % 4 == 3:
+    for step in range(1200):
+        label = step // 40 % 2
+        line = rng.integers(3, size=3) + 3 * label
+        source.append(Events(np.full(3, step * WIDTH), line, LINES))
+        if step % 40 > 20:
             source.append(Label(step * WIDTH, label))
     _, said = learned(learner, source)
     right = [p.scores.argmax() == p.label for p in said if p.label is not None]
-    assert np.mean(right[:25]) < 0.9 < np.mean(right[-250:])
+    assert np.mean(right[:25]) < 0.9 < np.mean(right[-100:])
 
 
 class Slow:
-    """A learner's block that takes its time."""
+    """A learner's block that is not done before the source is, or takes its time."""
 
-    def __init__(self, block):
-        self.block, self.steps, self.unit = block, block.steps, block.unit
+    def __init__(self, block, read: threading.Event | None):
+        self.block, self.steps, self.unit, self.read = block, block.steps, block.unit, read
 
     def __call__(self, *arguments):
-        time.sleep(0.005)
+        time.sleep(0.005) if self.read is None else self.read.wait(60)
         return self.block(*arguments)
 
 
 @pytest.mark.parametrize("when_full", [tg.stream.Block(), Drop(), Coarsen()])
 def test_a_source_faster_than_the_learner(learner, when_full):
     settings = Settings(when_full, queue=16, block=8, label_window=5e-3, longest_gap=20e-3)
-    source = flow(3000, seed=2)
-    live = Live(learner, fresh(learner), records(source), settings)
-    live._block = Slow(live._block)
+    source = blocks(flow(1500, seed=2))
+    kept, read = isinstance(when_full, tg.stream.Block), threading.Event()
+
+    def to_its_end():
+        yield from records(source)
+        read.set()
+
+    live = Live(learner, fresh(learner), to_its_end(), settings)
+    live._block = Slow(live._block, None if kept else read)
     said = list(live)
     counts = live.counts
-    assert counts.balanced and counts.events.read == 3000 and counts.labels.read == 333
-    kept = isinstance(when_full, tg.stream.Block)
+    assert counts.balanced and counts.events.read == 1500 and counts.labels.read == 166
     assert (counts.steps_dropped > 0) == isinstance(when_full, Drop)
     assert (counts.steps_merged > 0) == isinstance(when_full, Coarsen)
     assert (counts.events.dropped > 0) == isinstance(when_full, Drop)
@@ -189,7 +195,7 @@ def test_who_stops_early_leaves_no_thread_and_all_is_counted(learner):
 
 
 def test_bad_records_end_it_after_all_before(learner):
-    source = [*flow(100, seed=1), Event(-5, 0), *flow(10, seed=2)]
+    source = [*blocks(flow(100, seed=1)), Event(-5, 0), *flow(10, seed=2)]
     live = Live(learner, fresh(learner), records(source), SETTINGS)
     said = []
     with pytest.raises(DataError, match="Times must not be negative"):
@@ -212,7 +218,7 @@ def test_an_error_of_the_source_is_the_callers(learner):
 
 def test_a_number_that_is_not_finite_stops_it():
     learner = build(rate=1e200)
-    live = Live(learner, fresh(learner), records(flow(400, seed=1)), SETTINGS)
+    live = Live(learner, fresh(learner), records(blocks(flow(400, seed=1))), SETTINGS)
     with pytest.raises(NotFiniteError, match=r"in the step at \d+ us: .* is not finite. Lower"):
         list(live)
     assert live.counts.balanced and live.counts.events.dropped > 0
@@ -233,15 +239,15 @@ def test_settings_that_do_not_fit(learner, settings, sentence):
         Live(learner, fresh(learner), [], settings)
 
 
-def test_learners_that_cannot():
-    network = build().network
+def test_learners_that_cannot(learner):
+    network, state = learner.network, fresh(learner)
     once = tg.Learner(network, tg.rules.eprop(), tg.losses.cross_entropy(), optax.sgd(0.1))
     with pytest.raises(UsageError, match="give the learner update_every"):
-        Live(once, fresh(once), [])
+        Live(once, state, [])
     odd = tg.Network(tg.Layer(tg.Dense(5, 4), tg.LIF()), readout=tg.Readout(4, 2), dt=1e-3)
     odd = tg.Learner(odd, tg.rules.eprop(), tg.losses.cross_entropy(), optax.sgd(0.1), 1)
     with pytest.raises(UsageError, match="must have ON and OFF of every line, but has 5 lines"):
-        Live(odd, fresh(odd), [], Settings(polarity=True))
+        Live(odd, state, [], Settings(polarity=True))
 
 
 def test_an_empty_source(learner):
