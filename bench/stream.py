@@ -51,6 +51,8 @@ def resident(process: int) -> int:
 def soak(events: int, *options: str) -> dict:
     """Send so many events to `tracegrad stream`, and look at its memory meanwhile."""
     steps, memory = events // PER_STEP, []
+    if events % (PART * PER_STEP):
+        raise ValueError(f"events must be a multiple of {PART * PER_STEP}, got {events}.")
     with tempfile.TemporaryDirectory() as folder:
         settings, out = Path(folder) / "settings.toml", Path(folder) / "out"
         settings.write_text(SETTINGS)

@@ -171,10 +171,10 @@ class Live:
         """All of the source, in the reader's thread."""
         try:
             for piece in self._source:
-                for good in self._gate(piece):
-                    self._put(self._bins.feed(good))
                 if self._stopped.is_set():
                     break
+                for good in self._gate(piece):
+                    self._put(self._bins.feed(good))
         except Exception as error:  # raised again by who iterates, after what came before it
             self._error = error
         finally:
