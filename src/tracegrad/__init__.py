@@ -2,6 +2,7 @@
 
 from tracegrad import data as data
 from tracegrad import inspect as inspect
+from tracegrad import stream as stream
 from tracegrad import substrate as substrates
 from tracegrad.interop import from_nir as from_nir
 from tracegrad.interop import rule_from_nir as rule_from_nir
@@ -117,6 +118,7 @@ __all__ = [
     "scale_by_decaying_max",
     "setting",
     "signals",
+    "stream",
     "substrates",
     "to_nir",
     "write_nir",

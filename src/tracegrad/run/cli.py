@@ -1,4 +1,4 @@
-"""Command line: `tracegrad train|resume|demo|show|study|fidelity|explain|audit|bench|tasks|...`."""
+"""Command line: `tracegrad train|resume|show|stream|study|fidelity|explain|audit|tasks|...`."""
 
 import sys
 import time
@@ -27,6 +27,7 @@ from tracegrad.run.pictures import Curves, draw_curves
 from tracegrad.run.session import Session
 from tracegrad.run.table import print_list, print_runs
 from tracegrad.run.tasks_command import tasks
+from tracegrad.stream.command import stream
 from tracegrad.study.command import study
 
 DEMO = ("block_diagonal", "eprop", "bptt")
@@ -36,6 +37,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad resume RUN             go on with a run that was cut short
   tracegrad demo                   learn to read digits online, beside BPTT and e-prop
   tracegrad show RUN               print a run again
+  tracegrad stream RUN             learn from a live source and predict, for ever
   tracegrad study FILE             a grid of trainings, and its report
   tracegrad fidelity NEURON        how close rules come to the exact gradient
   tracegrad explain RULE           a rule in equations, derived from the neuron
@@ -159,7 +161,8 @@ def usage(arguments: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
     for made in (
-        *(train, resume, demo, show, study, fidelity, explain, audit, cost, export, nir, bench),
+        *(train, resume, demo, show, stream, study, fidelity, explain, audit, cost),
+        *(export, nir, bench),
         *(data, tasks, rules, neurons, substrates),
     )
 }

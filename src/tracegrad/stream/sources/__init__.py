@@ -1,0 +1,1 @@
+"""Sources: where events and labels come from, one a file."""
