@@ -50,7 +50,7 @@ def device(network: Network, lesson: Lesson, feedback: Feedback | None = None) -
     `feedback` are the weights of a signal that has some; without it they are drawn. The loss is the
     squared error to a class. Needs 64-bit numbers in JAX: `jax.enable_x64(True)`.
     """
-    if not jax.config.jax_enable_x64:
+    if jnp.zeros(()).dtype != jnp.float64:
         raise ValueError("A device is exact in float64 only. Use with jax.enable_x64(True): ...")
     network = _double(network)
     try:
@@ -60,7 +60,7 @@ def device(network: Network, lesson: Lesson, feedback: Feedback | None = None) -
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
     key = jax.random.key(lesson.seed)
-    state = learner.init(key, batch=1)
+    state = jax.jit(lambda key: learner.init(key, batch=1))(key)
     if feedback:
         network, given, placed = lesson.substrate.place(network, _double(feedback), key)
         state = state._replace(network=network, feedback=given, placed=placed)

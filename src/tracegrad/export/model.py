@@ -26,13 +26,14 @@ SHIFT_POINT = 15  # bits of 1 - 2^-d, d up to 15
 MOST_EVENTS = 255  # that a line counts in a step
 SIGNALS = {Symmetric: "symmetric.h", Random: "random.h", LocalReadout: "local_readout.h"}
 Value = int | str | list | np.ndarray
+Macros = dict[str, Any]  # a `Value` each
 
 
 class Model(NamedTuple):
     """The C files to put together by the name they get there, and the macros they need."""
 
     files: dict[str, str]
-    macros: dict[str, Value]
+    macros: Macros
     points: Points
     arrays: dict[str, np.ndarray]
 
@@ -59,7 +60,7 @@ def model(device: Device) -> Model:
         )
     parts = _parts(device)
     arrays = {n: np.asarray(k) for n, k in weights(device, device.state).items()}
-    macros: dict[str, Value] = {**_sizes(device), **_numbers(device), **parts.cell.constants}
+    macros: Macros = {**_sizes(device), **_numbers(device), **parts.cell.constants}
     macros |= _currents(parts) | _keys(device)
     if isinstance(influence, Block):
         macros |= _block(parts, influence)
@@ -127,7 +128,7 @@ def _current_bound(device: Device, lsb: dict[str, int]) -> float:
     return bound + recurrent.inputs * most * 2.0 ** -lsb["0.layers.0.recurrent.weight"]
 
 
-def _sizes(device: Device) -> dict[str, Value]:
+def _sizes(device: Device) -> Macros:
     network = device.learner.network
     layer = network.layers[0]
     states = stream_of(device.state).state[0].s
@@ -141,10 +142,10 @@ def _sizes(device: Device) -> dict[str, Value]:
     }
 
 
-def _numbers(device: Device) -> dict[str, Value]:
+def _numbers(device: Device) -> Macros:
     """The formats, and the slopes."""
     substrate: Any = device.substrate
-    made: dict[str, Value] = {}
+    made: Macros = {}
     for name in ("states", "slopes", "traces", "signals"):
         number = getattr(substrate, name)
         made[name.upper().removesuffix("S")] = _format(number.format, number.rounding)
@@ -168,7 +169,7 @@ def _rounding(rounding: Any) -> str:
     return "TG_CHANCE_SHARED" if rounding.shared else "TG_CHANCE"
 
 
-def _currents(parts: _Parts) -> dict[str, Value]:
+def _currents(parts: _Parts) -> Macros:
     """How sums of weights become currents, of hidden neurons and of the readout."""
     points, lsb = parts.points, parts.lsb
     stages = parts.device.learner.deployed(parts.device.state).discretise().stages
@@ -194,7 +195,7 @@ def _currents(parts: _Parts) -> dict[str, Value]:
     }
 
 
-def _keys(device: Device) -> dict[str, Value]:
+def _keys(device: Device) -> Macros:
     """The generators at their start, and what a step uses of each."""
     placed = device.state.placed.weights
     stream = stream_of(device.state)
@@ -204,12 +205,12 @@ def _keys(device: Device) -> dict[str, Value]:
         "SIGNAL": Uses({}, int(rule.signal.number.draws)),
         "WEIGHT": _weight_uses(device),
     }
-    draws = {
+    draws: dict[str, Any] = {
         "TRACE": stream.memory.draws,
         "SIGNAL": stream.signal.draws if rule.signal.remembers else (),
         "WEIGHT": placed.draws,
     }
-    made: dict[str, Value] = {}
+    made: Macros = {}
     for name, counter in draws.items():
         made[f"{name}_KEY"] = _key(counter)
         made[f"{name}_USES"] = uses[name].total
@@ -218,12 +219,12 @@ def _keys(device: Device) -> dict[str, Value]:
 
 
 def _key(counter: Any) -> str:
-    if isinstance(counter, tuple) and not counter:
+    if counter == ():
         return "{0u, 0u}"
-    if jax.random.key_impl(counter.key) != jax.random.key_impl(jax.random.key(0, impl="threefry2x32")):
+    if jax.random.key_impl(counter.key) != jax.random.key_impl(
+        jax.random.key(0, impl="threefry2x32")
+    ):
         raise UsageError("The device draws with threefry2x32. Set jax_default_prng_impl to it.")
-    if not jax.config.jax_threefry_partitionable:
-        raise UsageError("Set jax_threefry_partitionable: the device draws by element.")
     first, second = np.asarray(jax.random.key_data(counter.key)).reshape(-1)
     return f"{{{first}u, {second}u}}"
 
@@ -237,7 +238,7 @@ def _weight_uses(device: Device) -> Uses:
     return Uses(places, len(names) if update.update.rounding.draws else 0)
 
 
-def _shifts(parts: _Parts, hidden: int, readout: int) -> dict[str, Value]:
+def _shifts(parts: _Parts, hidden: int, readout: int) -> Macros:
     """How many bits a product of error and trace is finer than the weight it changes."""
     rate = -exponent("the learning rate", parts.device.rate)
     lsb = parts.lsb
@@ -252,7 +253,7 @@ def _filtered(parts: _Parts) -> bool:
     return isinstance(parts.device.learner.rule.filter, Kappa)
 
 
-def _block(parts: _Parts, influence: Block) -> dict[str, Value]:
+def _block(parts: _Parts, influence: Block) -> Macros:
     points, cell, device = parts.points, parts.cell, parts.device
     signals: Any = device.substrate.signals
     self_weight = influence.self_weight and device.learner.network.layers[0].recurrent is not None
@@ -302,7 +303,7 @@ def _emission_bound(parts: _Parts) -> float:
     return parts.bounds.slope / threshold * max(1.0, abs(adaptation))
 
 
-def _presynaptic(parts: _Parts) -> dict[str, Value]:
+def _presynaptic(parts: _Parts) -> Macros:
     points, cell = parts.points, parts.cell
     signals: Any = parts.device.substrate.signals
     bound = parts.trace_bound
@@ -321,7 +322,7 @@ def _presynaptic(parts: _Parts) -> dict[str, Value]:
     } | _shifts(parts, point, readout)
 
 
-def _signal(parts: _Parts, signal: Any) -> dict[str, Value]:
+def _signal(parts: _Parts, signal: Any) -> Macros:
     """How errors become signals."""
     points, device = parts.points, parts.device
     format: Any = device.substrate.signals
@@ -334,7 +335,7 @@ def _signal(parts: _Parts, signal: Any) -> dict[str, Value]:
         spread = parts.lsb["0.readout.input.weight"]
     else:
         spread = parts.lsb["1.0"]
-    made: dict[str, Value] = {}
+    made: Macros = {}
     if isinstance(signal, LocalReadout):
         point = max(spread, points.state)
         neurons = device.learner.network.layers[0].input.outputs

@@ -37,10 +37,10 @@ def _check_network(network: Network) -> None:
             "with --hidden 128."
         )
     layer, readout = network.layers[0], network.readout
-    maps = (layer.input, readout.input, layer.recurrent)
-    if not all(isinstance(m, Dense) for m in maps if m is not None):
+    below = layer.input
+    if not isinstance(below, Dense) or not isinstance(layer.recurrent, Dense | None):
         raise UsageError("The device has dense connections only. Train with those.")
-    if layer.input.bias is not None or readout.input.bias is not None:
+    if below.bias is not None or readout.input.bias is not None:
         raise UsageError("The device has no bias. Train without --bias.")
     unit: Any = readout.neuron
     if not isinstance(unit, LI) or not unit.normalised:

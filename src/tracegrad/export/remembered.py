@@ -9,6 +9,7 @@ from tracegrad.export.device import Device
 from tracegrad.learn.influence import Trace
 from tracegrad.model.neuron import CURRENT
 from tracegrad.run.learner_state import LearnerState, stream_of
+from tracegrad.substrate.number import Number
 from tracegrad.substrate.weights import by_name
 
 FACTOR = 2654435761  # an odd number whose multiples spread over 32 bits (Knuth)
@@ -70,8 +71,9 @@ def _traces(device: Device, state: LearnerState, names: list[str]) -> dict[str, 
         return {name: _whole(a[0], device.substrate.traces) for name, a in found.items()}
     rows = [hidden.rows[name] for name in names]
     found = {"input": jnp.stack([row.weight[CURRENT][0] for row in rows])}
-    if rows[0].recurrent is not None:
-        found["recurrent"] = jnp.stack([row.recurrent[CURRENT][0] for row in rows])
+    own = [row.recurrent[CURRENT][0] for row in rows if row.recurrent is not None]
+    if own:
+        found["recurrent"] = jnp.stack(own)
     found["readout"] = readout.rows["v"].weight[CURRENT][0]
     for tap in hidden.taps.values():
         found["input_filtered"] = tap.weight[CURRENT][0]
@@ -80,6 +82,7 @@ def _traces(device: Device, state: LearnerState, names: list[str]) -> dict[str, 
     return {name: _whole(a, device.substrate.traces) for name, a in found.items()}
 
 
-def _whole(values: Array, number: object) -> Array:
+def _whole(values: Array, number: Number | None) -> Array:
     """The whole numbers of held values."""
-    return jnp.round(values * 2.0**number.format.fraction).astype(jnp.int32)  # type: ignore
+    assert number is not None  # see `refusals`
+    return jnp.round(values * 2.0**number.format.fraction).astype(jnp.int32)

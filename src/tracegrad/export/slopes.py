@@ -12,7 +12,7 @@ LONGEST = 8192  # entries
 
 
 def slope_table(held: HeldSurrogate) -> np.ndarray:
-    """The held slope at distance k = 0, 1, ... least significant bits, up to the last that is not 0.
+    """The held slope at distances 0, 1, ... least significant bits, up to the last that is not 0.
 
     Refuses a surrogate that is not even, one without an end, and one for which an entry lies so
     close to half a bit that the order of operations could turn it. Those of a single product or

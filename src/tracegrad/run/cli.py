@@ -1,4 +1,4 @@
-"""Command line: `tracegrad train|demo|show|study|fidelity|explain|audit|bench|tasks|...`."""
+"""Command line: `tracegrad train|demo|show|study|fidelity|explain|audit|export|bench|tasks|...`."""
 
 import sys
 import time
@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tracegrad.errors import UsageError
+from tracegrad.export.command import export
 from tracegrad.learn.rules import RULES
 from tracegrad.model import NEURONS
 from tracegrad.run.audit_command import audit
@@ -36,6 +37,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad fidelity NEURON        how close rules come to the exact gradient
   tracegrad explain RULE           a rule in equations, derived from the neuron
   tracegrad audit RULE             what a rule costs, and whom a weight change needs
+  tracegrad export c RUN           a trained network as C that goes on learning on a device
   tracegrad bench [WORK ...]       a training step beside references written by hand
   tracegrad data list|get|cochlea  public data sets: list, download; speech into spikes
   tracegrad tasks|rules|neurons|substrates  list what there is
@@ -138,7 +140,7 @@ def usage(arguments: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
     for made in (
-        *(train, demo, show, study, fidelity, explain, audit, bench),
+        *(train, demo, show, study, fidelity, explain, audit, export, bench),
         *(data, tasks, rules, neurons, substrates),
     )
 }

@@ -40,8 +40,8 @@ class Substrate(eqx.Module):
     wished change to what is stored next.
 
     Around it the formats of states, decays and surrogate slopes (of every neuron), of a rule's
-    traces and of its signals. What is None is ideal; a substrate of Nones changes no bit. Every gradient passes
-    straight through rounding and saturation. Example:
+    traces and of its signals. What is None is ideal; a substrate of Nones changes no bit. Every
+    gradient passes straight through rounding and saturation. Example:
 
     ```python
     eight = Substrate("eight", Weights(Fixed(8)), states=Number(Fixed(16, 10)))
