@@ -96,7 +96,8 @@ project, declare one `static tg_learner learner;`, and call
 - `tg_init(&learner)` once: the trained weights, at rest;
 - `tg_step_class(&learner, events, label)` at every time step: `events[i]` counts what arrives on
   line i; the network runs, and learns that `label` is right;
-- `tg_step(&learner, events, 0)` to run without a label, `tg_decision(&learner)` to ask;
+- `tg_run(&learner, events)` to run without learning, `tg_step(&learner, events, 0)` to carry the
+  traces on without a label, `tg_decision(&learner)` to ask;
 - `tg_rest(&learner)` between sequences that have nothing to do with each other.
 
 It learns at every step: cell `{model.files["cell.h"]}`, rule `{model.files["rule.h"]}`, signal

@@ -83,5 +83,5 @@ def _braced(array: np.ndarray) -> str:
         if number >= 2**31:
             return f"{number}u" if number < 2**32 else f"INT64_C({number})"
         return f"INT64_C({number})" if number < -(2**31) else str(number)
-    inner = [_braced(part) for part in array]
+    inner = [_braced(np.asarray(part)) for part in array]
     return "{" + (", \\\n" if array.ndim > 1 else ",").join(inner) + "}"

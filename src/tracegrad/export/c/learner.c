@@ -77,7 +77,7 @@ static int64_t tg_current(const tg_learner *learner, const uint8_t events[TG_INP
     return current;
 }
 
-static void tg_forward(tg_learner *learner, const uint8_t events[TG_INPUTS]) {
+void tg_run(tg_learner *learner, const uint8_t events[TG_INPUTS]) {
     memcpy(learner->before, learner->rows, sizeof learner->rows);
     memcpy(learner->spikes_before, learner->spikes, sizeof learner->spikes);
     for (unsigned j = 0; j < TG_NEURONS; j++) {
@@ -107,7 +107,7 @@ static void tg_forward(tg_learner *learner, const uint8_t events[TG_INPUTS]) {
 
 void tg_step(tg_learner *learner, const uint8_t events[TG_INPUTS], const int32_t *targets) {
     int32_t errors[TG_OUTPUTS] = {0};
-    tg_forward(learner, events);
+    tg_run(learner, events);
     if (targets != 0) {
         for (unsigned k = 0; k < TG_OUTPUTS; k++) {
             errors[k] = learner->outputs[k] - targets[k];

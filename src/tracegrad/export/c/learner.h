@@ -51,7 +51,10 @@ void tg_rest(tg_learner *learner);
    and its traces go on, but no weight changes. */
 void tg_step(tg_learner *learner, const uint8_t events[TG_INPUTS], const int32_t *targets);
 
-/* The same with a class for a target: 1 at its output, 0 at the others. */
+/* One time step without learning: states and outputs move, traces and weights stay. */
+void tg_run(tg_learner *learner, const uint8_t events[TG_INPUTS]);
+
+/* A step of learning with a class for a target: 1 at its output, 0 at the others. */
 void tg_step_class(tg_learner *learner, const uint8_t events[TG_INPUTS], unsigned label);
 
 /* The output that is largest now. */
