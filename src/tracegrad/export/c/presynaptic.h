@@ -17,6 +17,7 @@ static inline int64_t tg_factor(const tg_learner *learner, int64_t factor, int s
 
 static void tg_learn_hidden(tg_learner *learner, const uint8_t events[TG_INPUTS]) {
     static const int64_t drive[TG_ROWS] = TG_DRIVE;
+    const tg_learner *now = learner;
     tg_traces *traces = &learner->traces;
     const tg_draws input = tg_draws_after(&learner->trace_draws, TG_DRAWS_INPUT_LINES);
     const tg_draws input_weight = tg_draws_after(&learner->weight_draws, TG_DRAWS_INPUT_WEIGHT);
@@ -33,7 +34,7 @@ static void tg_learn_hidden(tg_learner *learner, const uint8_t events[TG_INPUTS]
 #endif
     for (unsigned j = 0; j < TG_NEURONS; j++) {
         const int64_t emission =
-            tg_factor(learner, tg_emission_of(learner->rows, j).row[0],
+            tg_factor(now, tg_emission_of(now->rows, j).row[0],
                       TG_EMIT_FRACTION - TG_TRACE_FRACTION, TG_DRAWS_EMISSION, j);
         const int64_t driven = tg_factor(learner, drive[0], TG_DRIVE_FRACTION - TG_TRACE_FRACTION,
                                          TG_DRAWS_DRIVE, j);
