@@ -6,6 +6,8 @@ import subprocess
 import numpy as np
 import pytest
 
+from tracegrad.export.account import operations
+
 from .devices import STRICT, built, case, ran
 
 STEPS = 10_000
@@ -90,6 +92,22 @@ def test_ottt_has_traces_of_lines(compiler, tmp_path):
     done = case("ottt", "LIF", 500)
     assert done.files["rule.h"].startswith("/* Presynaptic")
     assert ran(tmp_path, done.files, compiler, *STRICT, "-O2") == "equal for 500 steps\n"
+
+
+def test_operations_are_counted(compiler):
+    """Draws: one for each number that is rounded by chance, and no other."""
+    done = case("eprop", "LIF", STEPS)
+    drawn = {n: a.size for n, a in done.end.items() if n.startswith(("weights.", "traces."))}
+    assert operations(done.model).draws == sum(drawn.values()) + 8
+    weights = [a.size for a in done.model.arrays.values()]
+    assert operations(done.model).additions == sum(weights)
+
+
+@pytest.mark.slow
+def test_other_roundings_and_overflows(compiler, tmp_path):
+    done = case("block_diagonal", "CubaLIF", STEPS, "odd")
+    assert np.any(done.rates > 0.01)
+    assert ran(tmp_path, done.files, compiler, *STRICT, *SANITISED) == f"equal for {STEPS} steps\n"
 
 
 @pytest.mark.slow
