@@ -20,13 +20,10 @@ LAYERS = {
     "bench": {"errors", "_types", "model", "learn", "run"},
     "run.bench_command": {"bench"},  # the one module that may besides what its layer may
 }
-LAYERS["study"] = LAYERS["stream"] = LAYERS["run"] | {"run"}
+LAYERS["study"] = LAYERS["stream"] = LAYERS["export"] = LAYERS["run"] | {"run"}
 LAYERS |= {"__init__": set(LAYERS), "__main__": {"run"}}  # the public names; `python -m tracegrad`
-LAYERS["cli"] = LAYERS["run"] | {
-    "run",
-    "study",
-    "stream",
-}  # `run.cli` alone lies above all that it calls
+# `run.cli` alone lies above all that it calls.
+LAYERS["cli"] = LAYERS["run"] | {"run", "study", "stream", "export"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -340,7 +340,12 @@ def test_every_loss_has_its_name_and_must_fit_the_targets(tiny):
     pattern = build_task(Config("pattern_generation"))
     rate = RateRegulariser(0.5, 0.02)
     fitting = {
-        tiny: (losses.cross_entropy, losses.max_over_time, losses.first_spike_latency),
+        tiny: (
+            losses.cross_entropy,
+            losses.max_over_time,
+            losses.first_spike_latency,
+            losses.class_squared_error,
+        ),
         pattern: (losses.mean_squared_error, losses.van_rossum),
     }
     for task, makers in fitting.items():

@@ -217,6 +217,43 @@ def test_rounded_traces_by_hand():
     assert trace > 1
 
 
+def test_a_filter_reads_traces_that_are_held():
+    """One synapse by hand: the held trace times the held slope goes into the filter, held again."""
+    net = tg.Network(
+        tg.Layer(tg.Dense.from_arrays(jnp.full((1, 1), 0.625)), tg.LIF(tau_mem=10e-3)),
+        readout=tg.Readout(1, 1, tau=20e-3),
+        dt=1e-3,
+    ).freeze("*.neuron.*")  # fmt: skip
+    floor, slopes = Number(Fixed(16, 4), Floor()), Number(Fixed(16, 3))
+    down = Substrate("down", states=Number(Fixed(16, 6)), traces=floor, slopes=slopes)
+    made = tg.Learner(net, tg.rules.eprop(), MSE(), optax.sgd(0.0), 1).on(down)
+    state = made.init(random.key(0), batch=1)
+    alpha, kappa = np.exp(-0.1), np.exp(-0.05)
+    v = trace = kept = z = 0.0
+    for x in (1.0, 1, 0, 1, 1, 0, 1):
+        state, _ = made.step(state, jnp.full((1, 1), x), jnp.zeros((1, 1)))
+        v = np.round((alpha * v + 0.625 * x - z) * 64) / 64
+        z = float(v > 1)
+        trace = np.floor((alpha * trace + x) * 16) / 16
+        distance = np.round((v - 1) * 8) / 8
+        slope = np.round(8 / (10 * abs(distance) + 1) ** 2) / 8
+        kept = np.floor((kappa * kept + (1 - kappa) * slope * trace) * 16) / 16
+        hidden = state.stream.memory.inside[0]
+        assert float(state.stream.state[0].s["v"][0, 0]) == v
+        assert float(hidden.rows["v"].weight["current"][0, 0, 0]) == trace
+        assert float(hidden.taps["kappa1"].weight["current"][0, 0, 0]) == kept
+    assert kept > 0 and slope > 0
+
+
+def test_coefficients_that_meet_states_have_their_format():
+    held = Substrate("held", states=Number(Fixed(16, 6)))
+    read = held.read(network(tg.ALIF(adaptation=0.2, v_threshold=0.7)), Placed())
+    stage = read.discretise().stages[0]
+    assert np.all(np.asarray(stage.coefficients["beta_a"]) == 13 / 64)
+    assert np.all(np.asarray(stage.coefficients["v_threshold"]) == 45 / 64)
+    assert float(stage.coefficients["alpha"][0]) == pytest.approx(np.exp(-1 / 20), rel=1e-12)
+
+
 def test_shift_decays_and_which_coefficients_are_decays():
     neuron = tg.CubaLIF()
     names = decays_of(neuron, 1e-3)
@@ -245,6 +282,8 @@ def test_refusals():
         learner(FULL, tg.rules.bptt(), None)
     with pytest.raises(ValueError, match="states are rounded by Nearest"):
         Substrate(states=Number(Fixed(8), Stochastic()))
+    with pytest.raises(ValueError, match="slopes are rounded by Nearest"):
+        Substrate(slopes=Number(Fixed(8), Stochastic()))
     rule = tg.rules.eprop()
     loss = MSE()
     chunk = tg.Learner(net32(), rule, loss, optax.sgd(0.1), 5, plan=Chunk(rule, loss, carry=True))

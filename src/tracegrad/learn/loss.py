@@ -81,6 +81,26 @@ def mean_squared_error(rate: RateRegulariser | None = None) -> Loss:
     return Loss(_squared_error, rate or RateRegulariser())
 
 
+def _class_squared_error(
+    y: Float[Array, "batch o"], target: Int[Array, " batch"]
+) -> Float[Array, " batch"]:
+    if not jnp.issubdtype(target.dtype, jnp.integer) or target.ndim != y.ndim - 1:
+        raise TypeError(
+            f"class_squared_error needs integer class targets of shape {y.shape[:-1]}, got "
+            f"{target.dtype} of shape {target.shape}. For real targets use mean_squared_error."
+        )
+    return _squared_error(y, jax.nn.one_hot(target, y.shape[-1], dtype=y.dtype))
+
+
+def class_squared_error(rate: RateRegulariser | None = None) -> Loss:
+    r"""Squared error $\frac12\sum_k(y_k-[k=y^*])^2$ to a class index $y^*$ at every step.
+
+    The error $y-1_{y^*}$ needs no exponential, so a device without floating point can learn from
+    it. Targets: integers of shape (batch,). `rate` adds a rate regulariser.
+    """
+    return Loss(_class_squared_error, rate or RateRegulariser())
+
+
 def loss_and_error(
     loss: Loss,
     y: Float[Array, "batch o"],

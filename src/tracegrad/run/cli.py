@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tracegrad.errors import UsageError
+from tracegrad.export.command import export
 from tracegrad.learn.rules import RULES
 from tracegrad.model import NEURONS
 from tracegrad.run.audit_command import audit
@@ -17,7 +18,6 @@ from tracegrad.run.cost_command import cost
 from tracegrad.run.data_command import data
 from tracegrad.run.defaults import defaults
 from tracegrad.run.explain_command import explain
-from tracegrad.run.export_command import export
 from tracegrad.run.fidelity_command import fidelity
 from tracegrad.run.folder import CONFIG, RunFolder, make_folder, new_path, open_run
 from tracegrad.run.hosting import platforms
@@ -43,6 +43,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad explain RULE           a rule in equations, derived from the neuron
   tracegrad audit RULE             what a rule costs, and whom a weight change needs
   tracegrad cost RUN               what a network does on its data, and what learning adds
+  tracegrad export c RUN           a trained network as C that goes on learning on a device
   tracegrad export nir RUN         a trained network, with its rule, as a NIR graph
   tracegrad nir FILE               what a NIR graph is as a network here
   tracegrad bench [WORK ...]       a training step beside references written by hand

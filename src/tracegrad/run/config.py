@@ -37,7 +37,12 @@ SIGNALS = {
 }
 CLASS_LOSSES = {
     made.__name__: made
-    for made in (losses.cross_entropy, losses.max_over_time, losses.first_spike_latency)
+    for made in (
+        losses.cross_entropy,
+        losses.max_over_time,
+        losses.first_spike_latency,
+        losses.class_squared_error,
+    )
 }
 VALUE_LOSSES = {made.__name__: made for made in (losses.mean_squared_error, losses.van_rossum)}
 READOUTS = {
@@ -135,8 +140,8 @@ class LearningConfig:
     """How hidden neurons hear of the loss: symmetric, random, adaptive, uniform, target or local;
     None: the rule's own way."""
     loss: str | None = None
-    """Loss for classes: cross_entropy, max_over_time or first_spike_latency; for values:
-    mean_squared_error or van_rossum; None: the first of them."""
+    """Loss for classes: cross_entropy, max_over_time, first_spike_latency or class_squared_error;
+    for values: mean_squared_error or van_rossum; None: the first of them."""
     learning_rate: Annotated[float, tyro.conf.arg(aliases=("--lr",))] = 1e-3
     """Learning rate of Adam."""
     cosine: bool = True

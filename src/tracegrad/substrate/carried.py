@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from tracegrad.learn.filter import Taps
-from tracegrad.learn.influence import AbstractInfluence, Cotangents, Trace
+from tracegrad.learn.filter import Taps, through
+from tracegrad.learn.influence import AbstractInfluence, Cotangents, Trace, eligibility
 from tracegrad.learn.local import Local
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.signal import AbstractSignal, Feedback, Heard, Signals
@@ -47,7 +47,7 @@ class RoundedTraces(AbstractInfluence):
     """An influence whose traces are held in a format, rounded after every step.
 
     Derivatives of the present step and products with the signal are not rounded: they are not
-    stored. Every sample of a batch draws for itself.
+    stored. A filter reads traces that are held already. Every sample of a batch draws for itself.
     """
 
     stepwise: ClassVar[str] = "the substrate rounds traces at every step"
@@ -82,13 +82,21 @@ class RoundedTraces(AbstractInfluence):
         locals_: tuple[Local, ...],
     ) -> Carried:
         """As the influence, then rounded."""
-        pushed = self.influence.push(circuit, taps, memory.inside, moment, locals_)
-        if all(isinstance(part, Trace) for part in pushed):
-            stored = [(part.rows, part.taps) for part in pushed]
-            held, draws = rounded(self.number, stored, memory.draws)
-            parts = zip(pushed, held, strict=True)
-            return Carried(tuple(p._replace(rows=rows, taps=t) for p, (rows, t) in parts), draws)
-        return Carried(*rounded(self.number, pushed, memory.draws))
+        old, draws = memory
+        if not all(isinstance(part, Trace) for part in old):
+            pushed = self.influence.push(circuit, taps, old, moment, locals_)
+            return Carried(*rounded(self.number, pushed, draws))
+        bare = tuple(part._replace(taps={}) for part in old)
+        pushed = self.influence.push(circuit, taps, bare, moment, locals_)
+        rows, draws = rounded(self.number, [part.rows for part in pushed], draws)
+        now = [part._replace(rows=held) for part, held in zip(pushed, rows, strict=True)]
+        filtered = [
+            through(taps, before.taps, eligibility(part)) if before.taps else {}
+            for part, before in zip(now, old, strict=True)
+        ]
+        kept, draws = rounded(self.number, filtered, draws)
+        parts = zip(now, kept, strict=True)
+        return Carried(tuple(part._replace(taps=held) for part, held in parts), draws)
 
     def pull(self, circuit: Circuit, memory: Carried, cotangents: Cotangents) -> Circuit:
         """As the influence."""

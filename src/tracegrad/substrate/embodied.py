@@ -15,6 +15,7 @@ from tracegrad.model.parameter import setting
 from tracegrad.model.reset import AbstractReset
 from tracegrad.substrate.decays import AbstractDecays, decays_of
 from tracegrad.substrate.number import Number
+from tracegrad.substrate.slopes import with_held_slopes
 
 TRUE, ALIVE = "true.", "alive"
 
@@ -22,11 +23,13 @@ TRUE, ALIVE = "true.", "alive"
 class Body(NamedTuple):
     """What the device makes of a neuron; None: nothing.
 
-    `states` is the format of the states, `decays` what becomes of decays.
+    `states` is the format of the states, and of the coefficients that meet them (thresholds);
+    `decays` is what becomes of decays, `slopes` the format of the surrogate derivative.
     """
 
     states: Number | None = None
     decays: AbstractDecays | None = None
+    slopes: Number | None = None
 
 
 def embody(
@@ -42,6 +45,9 @@ def embody(
     """
     if body == Body() and true is None and alive is None:
         return neuron
+    if body.slopes is not None:
+        neuron = with_held_slopes(neuron, body.slopes)
+        true = None if true is None else with_held_slopes(true, body.slopes)
     kind: Any = EmbodiedLinear if isinstance(neuron, AbstractLinear) else Embodied
     return kind(neuron=neuron, true=true, alive=alive, body=body)
 
@@ -146,10 +152,12 @@ def _coefficients(one: Either, dt: float) -> Scalars:
 
 def _held(one: Either, neuron: AbstractNeuron, dt: float) -> Scalars:
     c = neuron.coefficients(dt)
-    decays = one.body.decays
-    if decays is None:
-        return c
-    return c | {name: straight(decays, c[name]) for name in sorted(decays_of(neuron, dt))}
+    decays, states = decays_of(neuron, dt), one.body.states
+    kinds = {name: one.body.decays if name in decays else states for name in c}
+    return {
+        name: value if (held := kinds[name]) is None else straight(held, value)
+        for name, value in c.items()
+    }
 
 
 def _init(one: Either, c: Scalars) -> Scalars:

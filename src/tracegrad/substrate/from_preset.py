@@ -42,6 +42,7 @@ def made(preset: Preset) -> Substrate:
         None if numbers.traces is None else number(numbers.traces),
         None if numbers.signals is None else number(numbers.signals),
         mismatch=None if preset.flaws is None else _mismatch(preset.flaws),
+        slopes=None if numbers.slopes is None else number(numbers.slopes),
     )
 
 

@@ -103,12 +103,16 @@ class WeightFormat:
 
 @dataclass(frozen=True)
 class Numbers:
-    """The formats; None: not that of a fixed-point machine, or unknown."""
+    """The formats; None: not that of a fixed-point machine, or unknown.
+
+    `slopes` is that of the surrogate derivative and of the distance to threshold it is read at.
+    """
 
     weights: WeightFormat | None = None
     states: Format | None = None
     decays: Format | None = None
     shift_decays: bool = False
+    slopes: Format | None = None
     traces: Format | None = None
     signals: Format | None = None
 

@@ -39,9 +39,9 @@ class Substrate(eqx.Module):
     r"""A pair: `read`, from what is stored to what computes, and `write`, from what is stored and a
     wished change to what is stored next.
 
-    Around it the formats of states and decays (of every neuron), of a rule's traces and of its
-    signals. What is None is ideal; a substrate of Nones changes no bit. Every gradient passes
-    straight through rounding and saturation. Example:
+    Around it the formats of states, decays and surrogate slopes (of every neuron), of a rule's
+    traces and of its signals. What is None is ideal; a substrate of Nones changes no bit. Every
+    gradient passes straight through rounding and saturation. Example:
 
     ```python
     eight = Substrate("eight", Weights(Fixed(8)), states=Number(Fixed(16, 10)))
@@ -57,19 +57,21 @@ class Substrate(eqx.Module):
     signals: Number | None = setting(None)
     signal_threshold: float = setting(0.0)
     mismatch: Mismatch | None = setting(None)
+    slopes: Number | None = setting(None)
 
     def __check_init__(self):
         """Refuse states that would need a generator of their own."""
-        if self.states is not None and self.states.draws:
-            raise ValueError(
-                f"{self.name}: states are rounded by Nearest() or Floor(), got "
-                f"{type(self.states.rounding).__name__}. Traces, signals and weights may draw."
-            )
+        for name, number in {"states": self.states, "slopes": self.slopes}.items():
+            if number is not None and number.draws:
+                raise ValueError(
+                    f"{self.name}: {name} are rounded by Nearest() or Floor(), got "
+                    f"{type(number.rounding).__name__}. Traces, signals and weights may draw."
+                )
 
     @property
     def body(self) -> Body:
         """What it makes of every neuron."""
-        return Body(self.states, self.decays)
+        return Body(self.states, self.decays, self.slopes)
 
     @property
     def ideal(self) -> bool:

@@ -13,6 +13,7 @@ from jax import random
 import claims
 import tracegrad as tg
 from tracegrad.learn.filter import NoFilter
+from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.step import Step
@@ -168,3 +169,13 @@ def test_a_sequence_without_labels_counts_for_nothing():
     outcome = claims.block(_net(tg.Tanh()), rules.bptt(), losses.max_over_time(), blank)
     finite = [bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(outcome.gradient)]
     assert all(finite) and jnp.isfinite(outcome.loss)
+
+
+def test_the_squared_error_to_a_class_is_that_to_its_output():
+    y = jnp.asarray([[0.25, -1.0, 2.0], [0.5, 0.0, 0.0]])
+    weight = jnp.asarray([2.0, 0.0])
+    loss, error = loss_and_error(losses.class_squared_error(), y, jnp.asarray([2, 0]), weight)
+    assert float(loss) == 0.5 * (0.25**2 + 1 + 1)
+    assert error.tolist() == [[0.25, -1.0, 1.0], [0.0, 0.0, 0.0]]
+    with pytest.raises(TypeError, match="class_squared_error needs integer class targets"):
+        losses.class_squared_error().at_step(y, y)

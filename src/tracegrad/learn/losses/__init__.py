@@ -1,6 +1,7 @@
 """Losses by name."""
 
 from tracegrad.learn.loss import Loss as Loss
+from tracegrad.learn.loss import class_squared_error as class_squared_error
 from tracegrad.learn.loss import cross_entropy as cross_entropy
 from tracegrad.learn.loss import mean_squared_error as mean_squared_error
 from tracegrad.learn.losses.actor_critic import actor_critic as actor_critic

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 from tracegrad.errors import UsageError
+from tracegrad.export.c_command import export_c
 from tracegrad.run.nir_command import export_nir
 
-FORMATS: dict[str, Callable[[list[str]], None]] = {
-    "nir": export_nir,
-}
+FORMATS: dict[str, Callable[[list[str]], None]] = {"c": export_c, "nir": export_nir}
 
 
 def export(arguments: list[str]) -> None:

@@ -1,0 +1,71 @@
+"""export c: `tracegrad export c RUN`, a trained network as a C library that learns on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+from safetensors import safe_open
+
+from tracegrad.errors import UsageError
+from tracegrad.export.device import Device, Lesson, device
+from tracegrad.export.folder import write_library
+from tracegrad.export.stream import stream
+from tracegrad.run.build import build_rule, build_task
+from tracegrad.run.folder import WEIGHTS, RunFolder, open_run
+from tracegrad.run.options import parse
+from tracegrad.substrate.from_preset import substrate
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write a trained network and its learning rule as a C library for a device."""
+
+    out: Path | None = None
+    """Folder of the library, which must not exist."""
+    substrate: str | None = None
+    """Numbers of the device: see tracegrad substrates, or FILE.toml; None: those of the run."""
+    learning_rate: float = 2.0**-6
+    """Rate of plain gradient descent on the device: a power of two."""
+    steps: int = 1000
+    """Steps of the test vector, of the run's training set."""
+
+
+def export_c(arguments: list[str]) -> None:
+    """Write a library and say what it needs."""
+    if not arguments or arguments[0].startswith("-"):
+        parse(ExportOptions(), "export c RUN", [a for a in arguments if a in ("-h", "--help")])
+        raise UsageError("export c needs a run: tracegrad export c RUN --out DIR.")
+    options = parse(ExportOptions(), "export c RUN", arguments[1:])
+    if options.out is None:
+        raise UsageError("export c needs a folder: tracegrad export c RUN --out DIR.")
+    if options.steps < 1:
+        raise UsageError(f"steps must be at least 1, got {options.steps}.")
+    run = open_run(Path(arguments[0]))
+    block = stream(build_task(run.config()), options.steps)
+    with jax.enable_x64(True):
+        done = write_library(_device(run, options), block, options.out)
+    print(f"Library: {done.path} (make -C {done.path} test)")
+    print("The device goes on from the run's weights by plain gradient descent, rate", end=" ")
+    print(f"{options.learning_rate:g}, on the squared error to the class.")
+    if done.size is not None:
+        print(f"Flash {done.size.flash} bytes, RAM {done.size.ram} bytes ({done.size.compiler}).")
+
+
+def _device(run: RunFolder, options: ExportOptions) -> Device:
+    """The network of a run on the device, with the feedback weights that it learned with."""
+    config = run.config()
+    name = options.substrate or config.substrate
+    if name is None:
+        raise UsageError("The run was ideal, a device is not. Give its numbers: --substrate mcu8.")
+    with jax.enable_x64(_is_double(run)):
+        network, rule = run.network(), build_rule(config)
+        _, drawn = jax.random.split(jax.random.key(config.seed))  # as Learner.init does
+        feedback = rule.signal.init(network, drawn)
+    lesson = Lesson(rule, substrate(name), options.learning_rate, config.seed)
+    return device(network, lesson, feedback)
+
+
+def _is_double(run: RunFolder) -> bool:
+    """Whether a run was made in float64."""
+    with safe_open(run.path / WEIGHTS, framework="numpy") as file:
+        return file.get_tensor(next(iter(file.keys()))).dtype == "float64"

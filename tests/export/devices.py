@@ -1,0 +1,106 @@
+"""Small networks that learn digits on the 8-bit microcontroller, followed once for all tests."""
+
+import subprocess
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+import tracegrad as tg
+from tracegrad.data import TASKS
+from tracegrad.export.device import Block, Device, Lesson, device, follow
+from tracegrad.export.model import Model, model
+from tracegrad.export.remembered import remembered
+from tracegrad.export.source import source, vector
+from tracegrad.export.stream import stream
+from tracegrad.substrate.fixed import Fixed, Wrap
+from tracegrad.substrate.from_preset import substrate
+from tracegrad.substrate.number import Number
+from tracegrad.substrate.rounding import Floor, Stochastic
+from tracegrad.substrate.scale import PerMatrix
+from tracegrad.substrate.update import Direct
+from tracegrad.substrate.weights import Weights
+
+NEURONS = {
+    "LIF": tg.LIF(surrogate=tg.SuperSpike(slope=4.0)),
+    "CubaLIF": tg.CubaLIF(normalised=False),
+    "ALIF": tg.ALIF(),
+}
+MCU8 = substrate("mcu8")
+SUBSTRATES = {
+    "mcu8": MCU8,
+    # What mcu8 has not: floor, wrapping, no sign, one draw for all, one bit at most.
+    "odd": replace(
+        MCU8,
+        weights=Weights(Fixed(6), PerMatrix(), Direct(Stochastic(shared=True), most=1)),
+        states=Number(Fixed(14, 9, overflow=Wrap()), Floor()),
+        traces=Number(Fixed(12, 7, signed=False), Stochastic(shared=True)),
+        signals=Number(Fixed(12, 10)),
+    ),
+}
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
+
+
+class Case(NamedTuple):
+    """A device, its C files, the test vector, and what was seen at every step."""
+
+    device: Device
+    model: Model
+    files: dict[str, str]
+    block: Block
+    rates: np.ndarray
+    end: dict[str, np.ndarray]
+
+
+def small(rule: str, neuron: str, numbers: str, size: int = 8) -> Device:
+    net = tg.Network(
+        tg.Layer(tg.Dense(64, size, gain=4.0), NEURONS[neuron], tg.Dense(size, size, gain=0.3)),
+        readout=tg.Readout(size, 10, tau=20e-3),
+        dt=1e-3,
+    ).freeze("*.neuron.*")
+    lesson = Lesson(getattr(tg.rules, rule)(), SUBSTRATES[numbers], 2.0**-6, 3)
+    return device(net.init(jax.random.key(1)), lesson)
+
+
+@cache
+def digits(steps: int) -> Block:
+    """Digits one after the other; every seventh step has no class, so that nothing is learned."""
+    block = stream(TASKS["digits"].make(), steps)
+    labels = np.where(np.arange(steps) % 7 == 6, -1, block.labels)
+    return block._replace(labels=labels)
+
+
+@cache
+def case(rule: str, neuron: str, steps: int, numbers: str = "mcu8") -> Case:
+    made, block = small(rule, neuron, numbers), digits(steps)
+
+    def seen(state):
+        now = remembered(made, state)
+        return now.digest, now.fields["spikes"]
+
+    state, (sums, spikes) = follow(made, block, seen)
+    found = model(made)
+    files = source(made, found) | {"vector.h": vector(block, np.asarray(sums))}
+    end = {name: np.asarray(a) for name, a in remembered(made, state).fields.items()}
+    return Case(made, found, files, block, np.asarray(spikes).mean(axis=0), end)
+
+
+def built(folder: Path, files: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+    """Write the files and build the test program with a compiler's command."""
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    names = ("learner.c", "test.c", "-o", "test.out")
+    return subprocess.run([*command, *names], cwd=folder, capture_output=True, text=True)
+
+
+def ran(folder: Path, files: dict[str, str], *command: str) -> str:
+    """What the test program says."""
+    done = built(folder, files, *command)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run(["./test.out"], cwd=folder, capture_output=True, text=True)
+    assert not done.stderr, done.stderr
+    return done.stdout

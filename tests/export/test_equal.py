@@ -1,0 +1,118 @@
+"""The C library equals the simulation bit for bit: states, spikes, traces, weights, every step."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from tracegrad.export.account import operations
+
+from .devices import STRICT, built, case, ran
+
+STEPS = 10_000
+SANITISED = ("-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
+OTHERS = [
+    ("block_diagonal", "LIF"),
+    ("block_diagonal", "CubaLIF"),
+    ("block_diagonal", "ALIF"),
+    ("eprop", "CubaLIF"),
+    ("eprop", "ALIF"),
+    ("ottt", "LIF"),
+    ("decolle", "LIF"),
+    ("decolle", "CubaLIF"),
+    ("decolle", "ALIF"),
+]
+
+
+@pytest.fixture
+def compiler() -> str:
+    found = shutil.which("gcc") or shutil.which("cc")
+    if found is None:
+        pytest.skip("there is no C compiler")
+    return found
+
+
+def assert_learned(done):
+    """Neurons spike and rest, and weights of every matrix moved."""
+    assert np.any((done.rates > 0.01) & (done.rates < 0.9))
+    for name, before in done.model.arrays.items():
+        assert np.mean(done.end[f"weights.{name}"] != before) > 0.2, name
+
+
+def test_lif_with_eprop_for_ten_thousand_steps_of_digits(compiler, tmp_path):
+    done = case("eprop", "LIF", STEPS)
+    assert_learned(done)
+    assert ran(tmp_path, done.files, compiler, *STRICT, "-O2") == f"equal for {STEPS} steps\n"
+
+
+def test_sanitisers_find_nothing(compiler, tmp_path):
+    files = case("eprop", "LIF", STEPS).files
+    assert ran(tmp_path, files, compiler, *STRICT, *SANITISED).startswith("equal for")
+
+
+def test_clang_compiles_it_without_a_warning(tmp_path):
+    if shutil.which("clang") is None:
+        pytest.skip("there is no clang")
+    files = case("eprop", "LIF", STEPS).files
+    assert ran(tmp_path, files, "clang", *STRICT, "-O2").startswith("equal for")
+
+
+def test_a_cortex_m4_has_the_same_bits(tmp_path):
+    for tool in ("arm-none-eabi-gcc", "qemu-system-arm", "make"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"there is no {tool}")
+    built(tmp_path, case("eprop", "LIF", STEPS).files, "true")
+    done = subprocess.run(["make", "arm"], cwd=tmp_path, capture_output=True, text=True)
+    assert f"equal for {STEPS} steps" in done.stdout, done.stdout + done.stderr
+
+
+MUTANTS = {
+    "draws of one bit less": ("(x[0] ^ x[1]) >> 8", "(x[0] ^ x[1]) >> 9"),
+    "another rotation": ("{13u, 15u, 26u, 6u}", "{13u, 15u, 26u, 7u}"),
+    "halves go up": ("rest == half && whole % 2 != 0", "rest == half"),
+    "no reset": ("(spike ? TG_RESET : INT64_C(0))", "INT64_C(0)"),
+    "traces of new spikes": ("learner->spikes_before[i], &rec", "learner->spikes[i], &rec"),
+    "a signal of the next step": ("tg_hear(learner, errors, targets);", ""),
+    "weights do not saturate": ("tg_fit(*weight + bits, TG_WEIGHT)", "(*weight + bits)"),
+    "an error of the wrong sign": ("outputs[k] - targets[k];", "outputs[k] + targets[k];"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_wrong_library_is_found_out(compiler, tmp_path, mutant):
+    old, new = MUTANTS[mutant]
+    files = case("eprop", "LIF", STEPS).files
+    changed = {name: text.replace(old, new) for name, text in files.items()}
+    assert changed != files
+    assert ran(tmp_path, changed, compiler, "-O1", "-w").startswith("different at step")
+
+
+def test_ottt_has_traces_of_lines(compiler, tmp_path):
+    done = case("ottt", "LIF", 500)
+    assert done.files["rule.h"].startswith("/* Presynaptic")
+    assert ran(tmp_path, done.files, compiler, *STRICT, "-O2") == "equal for 500 steps\n"
+
+
+def test_operations_are_counted(compiler):
+    """Draws: one for each number that is rounded by chance, and no other."""
+    done = case("eprop", "LIF", STEPS)
+    drawn = {n: a.size for n, a in done.end.items() if n.startswith(("weights.", "traces."))}
+    assert operations(done.model).draws == sum(drawn.values()) + 8
+    weights = [a.size for a in done.model.arrays.values()]
+    assert operations(done.model).additions == sum(weights)
+
+
+@pytest.mark.slow
+def test_other_roundings_and_overflows(compiler, tmp_path):
+    done = case("block_diagonal", "CubaLIF", STEPS, "odd")
+    assert np.any(done.rates > 0.01)
+    assert ran(tmp_path, done.files, compiler, *STRICT, *SANITISED) == f"equal for {STEPS} steps\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rule", "neuron"), OTHERS)
+def test_every_rule_and_neuron_for_ten_thousand_steps(compiler, tmp_path, rule, neuron):
+    done = case(rule, neuron, STEPS)
+    assert_learned(done)
+    assert ran(tmp_path, done.files, compiler, *STRICT, "-O2") == f"equal for {STEPS} steps\n"
