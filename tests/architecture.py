@@ -19,9 +19,13 @@ LAYERS = {
     "bench": {"errors", "_types", "model", "learn", "run"},
     "run.bench_command": {"bench"},  # the one module that may besides what its layer may
 }
-LAYERS["study"] = LAYERS["run"] | {"run"}
+LAYERS["study"] = LAYERS["report"] = LAYERS["run"] | {"run"}
 LAYERS |= {"__init__": set(LAYERS), "__main__": {"run"}}  # the public names; `python -m tracegrad`
-LAYERS["cli"] = LAYERS["run"] | {"run", "study"}  # `run.cli` alone lies above all that it calls
+LAYERS["cli"] = LAYERS["run"] | {
+    "run",
+    "study",
+    "report",
+}  # `run.cli` alone lies above all that it calls
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

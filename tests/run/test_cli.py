@@ -35,8 +35,8 @@ def complaint(capsys: pytest.CaptureFixture) -> str:
 MISTAKES = [
     (
         ["fly"],
-        "There is no command fly. There are train, demo, show, study, fidelity, explain, audit, "
-        "bench, data, tasks, rules, neurons, substrates",
+        "There is no command fly. There are train, demo, show, report, watch, study, fidelity, "
+        "explain, audit, bench, data, tasks, rules, neurons, substrates",
     ),
     (["train"], "train needs a task: tracegrad train TASK, with digits, spoken-digits"),
     (["train", "digit"], "There is no task digit. There are digits, spoken-digits"),

@@ -11,13 +11,14 @@ from rich.console import Console
 from tracegrad.errors import UsageError
 from tracegrad.learn.rules import RULES
 from tracegrad.model import NEURONS
+from tracegrad.report.command import report
 from tracegrad.run.audit_command import audit
 from tracegrad.run.bench_command import bench
 from tracegrad.run.data_command import data
 from tracegrad.run.defaults import defaults
 from tracegrad.run.explain_command import explain
 from tracegrad.run.fidelity_command import fidelity
-from tracegrad.run.folder import CONFIG, RunFolder, make_folder, new_path, open_run
+from tracegrad.run.folder import make_folder, new_path, runs_in
 from tracegrad.run.hosting import platforms
 from tracegrad.run.options import DemoOptions, parse, parse_train
 from tracegrad.run.pictures import Curves, draw_curves
@@ -32,6 +33,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad train TASK [options]   train a network on a task and leave a run folder
   tracegrad demo                   learn to read digits online, beside BPTT and e-prop
   tracegrad show RUN               print a run again
+  tracegrad report RUN ...         a page to look at: curves, spikes, the three factors, cost
   tracegrad study FILE             a grid of trainings, and its report
   tracegrad fidelity NEURON        how close rules come to the exact gradient
   tracegrad explain RULE           a rule in equations, derived from the neuron
@@ -96,8 +98,7 @@ def show(arguments: list[str]) -> None:
     if len(arguments) != 1 or arguments[0].startswith("-"):
         raise UsageError(f"show needs one folder: tracegrad show RUN, got {len(arguments)}.")
     path, console = Path(arguments[0]), Console()
-    inside = sorted(config.parent for config in path.glob(f"*/{CONFIG}"))
-    runs = [RunFolder(p) for p in inside] if inside else [open_run(path)]
+    runs = runs_in(path)
     finished = [run.summary() for run in runs if run.finished]
     if finished:
         print_runs(console, finished)
@@ -138,7 +139,7 @@ def usage(arguments: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
     for made in (
-        *(train, demo, show, study, fidelity, explain, audit, bench),
+        *(train, demo, show, report, study, fidelity, explain, audit, bench),
         *(data, tasks, rules, neurons, substrates),
     )
 }

@@ -27,7 +27,7 @@ class TrainOptions:
     out: Path | None = None
     """Folder of the run; None: runs/<date-time>-<task>-<rule>."""
     pictures: bool = True
-    """Draw pictures into the run folder."""
+    """Record a sequence and draw pictures into the run folder."""
     settings: Config = Config()
 
 

@@ -33,7 +33,7 @@ class Finished(NamedTuple):
 
 
 class Session(NamedTuple):
-    """Where a run shows its progress, and whether it draws pictures."""
+    """Where a run shows its progress, and whether it records a sequence and draws pictures."""
 
     console: Console
     pictures: bool = True
@@ -64,6 +64,7 @@ class Session(NamedTuple):
             deployed = result.learned._replace(network=learner.deployed(result.learned))
             seen = record(deployed, result.rule, result.loss, example)
             curves = Curves({config.learning.rule: result.epochs}, task.floors)
+            folder.save_record(seen)
             pictures = draw_run(seen, curves, folder.path)
         return Finished(folder, folder.finish(config, result), result.epochs, pictures)
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +19,7 @@ from tracegrad.run.config import Config
 from tracegrad.run.evaluate import Evaluator, on_device, pad_steps
 from tracegrad.run.finite import Suspects, all_finite, blame
 from tracegrad.run.learner import Info, Learner, LearnerState
+from tracegrad.run.spread import rate_spread, weight_spread
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Epoch:
 
     Training numbers are means over the epoch, so under changing weights; `rate` is the mean output
     of a hidden neuron at a step of the test set; `microseconds_per_step` is the median over batches
-    of the time for one step of a whole batch; `level` is that of the task's curriculum.
+    of the time for one step of a whole batch; `level` is that of the task's curriculum. `weights`
+    at the end of the epoch and `rates` of hidden neurons over its training are `QUANTILES` by name.
     """
 
     epoch: int
@@ -39,6 +41,8 @@ class Epoch:
     microseconds_per_step: float
     seconds: float
     level: int | None = None
+    weights: dict[str, list[float]] = field(default_factory=dict)
+    rates: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Progress(NamedTuple):
@@ -55,9 +59,9 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """What was learned, with which rule and loss, what each epoch came to, and what it costs.
+    """What was learned, with which rule, loss and plan, what each epoch came to, and what it costs.
 
-    `floors` are those of the task.
+    `floors` are those of the task, `confusion` is of the last evaluation (None without classes).
 
     `memory_bytes` is the peak of the compiled training step as XLA plans it: arguments, outputs and
     temporaries, less what shares memory.
@@ -71,6 +75,8 @@ class Result:
     memory_bytes: int
     seconds: float
     floors: Mapping[str, float]
+    plan: str
+    confusion: np.ndarray | None
 
     @property
     def network(self) -> Network:
@@ -116,6 +122,8 @@ def train(learner: Learner, config: Config, task: Task, watch: Watch = SILENT) -
         memory_bytes=training.memory_bytes,
         seconds=time.perf_counter() - began,
         floors=task.floors,
+        plan=str(training.learner.plan),
+        confusion=training.confusion,
     )
 
 
@@ -140,7 +148,7 @@ class _Tally:
     def __init__(self, steps: int, evaluate: Evaluator):
         self.evaluate = evaluate
         self.steps, self.batches, self.right, self.sequences = steps, 0, 0, 0
-        self.loss, self.rate, self.seconds = 0.0, 0.0, []
+        self.loss, self.totals, self.seconds = 0.0, [], []
         self.classifies = True
 
     def add(self, batch: Data, info: Info, seconds: float) -> None:
@@ -151,12 +159,18 @@ class _Tally:
         right = self.evaluate.right(info.outputs, batch)
         self.classifies = right is not None
         self.right += right or 0
-        self.rate += float(jnp.mean(jnp.concatenate(info.rates)))
+        rates = [np.asarray(layer) for layer in info.rates]
+        self.totals = [a + b for a, b in zip(self.totals or [0.0] * len(rates), rates, strict=True)]
         self.seconds.append(seconds)
 
     @property
     def accuracy(self) -> float | None:
         return self.right / self.sequences if self.classifies else None
+
+    @property
+    def rates(self) -> list[np.ndarray]:
+        """Mean output of every neuron of every hidden layer."""
+        return [total / self.batches for total in self.totals]
 
     @property
     def microseconds_per_step(self) -> float:
@@ -188,6 +202,7 @@ class _Training:
         self.learn = learner.sequence.lower(self.state, *example).compile()
         self.memory_bytes = peak_memory(self.learn)
         self.finite = jax.jit(all_finite)
+        self.confusion: np.ndarray | None = None
 
     def prepared(self, batch: Batch) -> Data:
         """A batch with steps padded to whole windows, on the device."""
@@ -206,11 +221,13 @@ class _Training:
                     self.batches,
                     tally.loss / tally.sequences,
                     tally.accuracy,
-                    tally.rate / tally.batches,
+                    float(np.concatenate(tally.rates).mean()),
                     tally.microseconds_per_step,
                 )
             )
-        score = self.evaluate(self.learner.deployed(self.state), task.test.batches(self.size, None))
+        network = self.learner.deployed(self.state)
+        score = self.evaluate(network, task.test.batches(self.size, None))
+        self.confusion = score.confusion
         loss = tally.loss / tally.sequences
         if task.curriculum is not None:
             self.task = task.curriculum.after(loss) or task
@@ -224,6 +241,8 @@ class _Training:
             microseconds_per_step=tally.microseconds_per_step,
             seconds=time.perf_counter() - began,
             level=task.level,
+            weights=weight_spread(network),
+            rates=rate_spread(tally.rates),
         )
 
     def batch(self, batch: Data, tally: _Tally, place: str) -> None:
