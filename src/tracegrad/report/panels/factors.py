@@ -32,12 +32,12 @@ LOCAL = {
 }
 NO_TRACES = "The rule has no eligibility traces, so there are no three factors to show."
 TEXT = (
-    "A synapse keeps a trace of its input: own says how much of the neuron's state lives on, drive "
-    "what a new input adds, emit how much the state moves the output. Together they make the "
-    "eligibility trace, shown as the rule's filter leaves it. When a learning signal arrives, "
-    "trace times signal is the gradient of that step, and the weight is pushed against its sum. The "
-    "weights stood still while this was recorded. The push is that of plain gradient descent, per "
-    "unit of the learning rate; an optimiser such as Adam scales it."
+    "A synapse keeps a trace of its input: own says how much of the neuron's state lives on, "
+    "drive what a new input adds, emit how much the state moves the output. Together they make "
+    "the eligibility trace, shown as the rule's filter leaves it. When a learning signal "
+    "arrives, trace times signal is the gradient of that step, and the weight is pushed against"
+    " its sum. The weights stood still while this was recorded. The push is that of plain "
+    "gradient descent, per unit of the learning rate; an optimiser such as Adam scales it."
 )
 
 
