@@ -20,12 +20,10 @@ LAYERS = {
     "run.bench_command": {"bench"},  # the one module that may besides what its layer may
 }
 LAYERS["study"] = LAYERS["report"] = LAYERS["run"] | {"run"}
+LAYERS["watch"] = LAYERS["report"] | {"report"}
 LAYERS |= {"__init__": set(LAYERS), "__main__": {"run"}}  # the public names; `python -m tracegrad`
-LAYERS["cli"] = LAYERS["run"] | {
-    "run",
-    "study",
-    "report",
-}  # `run.cli` alone lies above all that it calls
+# `run.cli` alone lies above all that it calls.
+LAYERS["cli"] = LAYERS["run"] | {"run", "study", "report", "watch"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

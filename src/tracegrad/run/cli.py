@@ -26,6 +26,7 @@ from tracegrad.run.session import Session
 from tracegrad.run.table import print_list, print_runs
 from tracegrad.run.tasks_command import tasks
 from tracegrad.study.command import study
+from tracegrad.watch.command import watch
 
 DEMO = ("block_diagonal", "eprop", "bptt")
 HELP = """Online learning rules for spiking neural networks.
@@ -34,6 +35,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad demo                   learn to read digits online, beside BPTT and e-prop
   tracegrad show RUN               print a run again
   tracegrad report RUN ...         a page to look at: curves, spikes, the three factors, cost
+  tracegrad watch RUN              a page of a training while it runs, with a button to pause it
   tracegrad study FILE             a grid of trainings, and its report
   tracegrad fidelity NEURON        how close rules come to the exact gradient
   tracegrad explain RULE           a rule in equations, derived from the neuron
@@ -139,7 +141,7 @@ def usage(arguments: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
     for made in (
-        *(train, demo, show, report, study, fidelity, explain, audit, bench),
+        *(train, demo, show, report, watch, study, fidelity, explain, audit, bench),
         *(data, tasks, rules, neurons, substrates),
     )
 }

@@ -15,6 +15,7 @@ from tracegrad.data import Task
 from tracegrad.run import train
 from tracegrad.run.build import build_learner, build_task
 from tracegrad.run.config import Config
+from tracegrad.run.control import Control
 from tracegrad.run.folder import RunFolder, Summary
 from tracegrad.run.learner import Learner
 from tracegrad.run.pictures import Curves, draw_run
@@ -82,10 +83,11 @@ def _bar(console: Console) -> Progress:
 
 
 class _Watch:
-    """Moves the bar, and writes metrics into the folder."""
+    """Moves the bar, writes metrics into the folder, and heeds who watches."""
 
     def __init__(self, bar: Progress, config: Config, folder: RunFolder):
         self.bar, self.folder, self.epochs = bar, folder, config.learning.epochs
+        self.control = Control(folder.path)
         self.line = bar.add_task(config.learning.rule, total=None, state="compiling")
 
     def batch(self, now: train.Progress) -> None:
@@ -97,6 +99,7 @@ class _Watch:
             state=f"{now.epoch}/{self.epochs} loss {now.loss:.3f}{right} rate "
             f"{now.rate:.1%} {now.microseconds_per_step:.0f} us/step",
         )
+        self.control.after(now)
 
     def epoch(self, epoch: train.Epoch) -> None:
         self.folder.add(epoch)
