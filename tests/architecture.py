@@ -20,10 +20,12 @@ LAYERS = {
     "bench": {"errors", "_types", "model", "learn", "run"},
     "run.bench_command": {"bench"},  # the one module that may besides what its layer may
 }
-LAYERS["study"] = LAYERS["stream"] = LAYERS["export"] = LAYERS["run"] | {"run"}
+for _name in ("study", "stream", "export", "report"):
+    LAYERS[_name] = LAYERS["run"] | {"run"}
+LAYERS["watch"] = LAYERS["report"] | {"report"}
 LAYERS |= {"__init__": set(LAYERS), "__main__": {"run"}}  # the public names; `python -m tracegrad`
 # `run.cli` alone lies above all that it calls.
-LAYERS["cli"] = LAYERS["run"] | {"run", "study", "stream", "export"}
+LAYERS["cli"] = LAYERS["run"] | {"run", "study", "stream", "export", "report", "watch"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -1,41 +1,20 @@
 """A tiny task, its settings and one finished run, shared by the tests of `run`."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
-import optax
 import pytest
 from rich.console import Console
 
-from tiny import TINY, make_tiny
+from adam import lenient_adam  # noqa: F401  # a fixture
+from tiny import TINY, make_tiny, sequences  # noqa: F401  # shared with the tests of this room
 from tracegrad.data import Task
 from tracegrad.data.registry import TASKS, Entry
 from tracegrad.run.build import build_learner
 from tracegrad.run.config import Config
 from tracegrad.run.learner import Learner
 from tracegrad.run.session import Finished, Session
-
-
-@pytest.fixture(scope="session", autouse=True)
-def lenient_adam() -> Iterator[None]:
-    """Let optax alone mix types: its Adam raises a real to the power of a whole number."""
-    strict = optax.adam
-
-    def adam(*arguments: object) -> optax.GradientTransformation:
-        made = strict(*arguments)
-
-        def update(*arguments: object) -> tuple:
-            with jax.numpy_dtype_promotion("standard"):
-                return made.update(*arguments)
-
-        return optax.GradientTransformation(made.init, update)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(optax, "adam", adam)
-        yield
 
 
 @pytest.fixture(scope="session")

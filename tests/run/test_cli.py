@@ -35,8 +35,9 @@ def complaint(capsys: pytest.CaptureFixture) -> str:
 MISTAKES = [
     (
         ["fly"],
-        "There is no command fly. There are train, resume, demo, show, stream, study, fidelity, "
-        "explain, audit, cost, export, nir, bench, data, tasks, rules, neurons, substrates",
+        "There is no command fly. There are train, resume, demo, show, report, watch, stream, "
+        "study, fidelity, explain, audit, cost, export, nir, bench, data, tasks, rules, neurons, "
+        "substrates",
     ),
     (["train"], "train needs a task: tracegrad train TASK, with digits, spoken-digits"),
     (["train", "digit"], "There is no task digit. There are digits, spoken-digits"),

@@ -8,6 +8,7 @@ import pytest
 
 import tracegrad as tg
 from tracegrad.data import Batch
+from tracegrad.run.confusion import confusion
 from tracegrad.run.evaluate import Evaluator, count_right, on_device, pad_steps, share_right
 
 
@@ -109,7 +110,9 @@ def test_a_ragged_batch_scores_like_its_sequences_alone(tiny):
     assert together.sequences == 13 and 0.01 < together.rate < 0.9
     longer = (pad_steps(b, 7) for b in tiny.test.batches(8, None))
     padded = evaluate(net, longer)
-    assert padded._replace(total_loss=0.0) == together._replace(total_loss=0.0)
+    plain = {"total_loss": 0.0, "confusion": None}  # the loss to rounding, the table by itself
+    assert padded._replace(**plain) == together._replace(**plain)
+    np.testing.assert_array_equal(padded.confusion, together.confusion)
     assert padded.total_loss == pytest.approx(together.total_loss, rel=1e-12)
     cut = []
     for one in tiny.test.batches(1, None):
@@ -163,3 +166,23 @@ def test_evaluation_filters_the_targets_of_a_distance():
     spikes = np.asarray(net(jnp.asarray(xs, float))[0][0])
     same = Evaluator(tg.losses.van_rossum())(net, [example._replace(ys=spikes.astype(np.float32))])
     assert spikes.sum() == 2 and same.loss == 0.0
+
+
+def test_sequences_are_put_where_class_and_answer_meet():
+    """Both sequences are taken for class 0; the one that fills up the batch does not count."""
+    example = batch(np.zeros((3, 3, 1)), LABELS, WEIGHT, VALID)
+    table = confusion(LOSS, readout([1, 1, 1], [1, 1, 1]), example, False)
+    np.testing.assert_array_equal(table, [[1, 0], [1, 0]])
+
+
+def test_steps_are_put_where_class_and_answer_meet():
+    """Sequence 0 is right in two steps of three; 1 in one of the two that are asked."""
+    example = batch(np.zeros((3, 3, 1)), LABELS, WEIGHT, VALID)
+    table = confusion(LOSS, readout([1, -1, 1], [-1, 1, -1]), example, True)
+    np.testing.assert_allclose(table, [[2 / 3, 1 / 3], [0.5, 0.5]], rtol=1e-6)
+
+
+def test_values_have_no_confusion():
+    example = batch(np.zeros((3, 3, 1)), LABELS, WEIGHT, VALID)
+    values = example._replace(ys=np.zeros((3, 3, 2), np.float32))
+    assert confusion(LOSS, readout([1, 1, 1], [1, 1, 1]), values, False) is None

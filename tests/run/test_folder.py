@@ -37,6 +37,8 @@ def test_a_finished_folder_is_complete(done):
         "times.jsonl",
         "weights.safetensors",
         "summary.json",
+        "confusion.csv",
+        "record.npz",
         "input.png",
         "hidden.png",
         "eligibility.png",
@@ -196,3 +198,26 @@ def test_what_cannot_be_trained_leaves_no_folder(tmp_path, tiny_digits):
 def test_other_folders_are_no_runs(tmp_path):
     with pytest.raises(UsageError, match="is no run folder: it has no config.toml"):
         open_run(tmp_path)
+
+
+def test_epochs_hold_quantiles_of_weights_and_rates(done):
+    """Those of the last epoch are of the weights that were stored; by sorting them."""
+    last, stored = open_run(done.path).epochs()[-1], load_file(done.path / "weights.safetensors")
+    assert last.weights.keys() == {name for name in stored if ".neuron." not in name}
+    for name, quantiles in last.weights.items():
+        ordered = np.sort(stored[name], axis=None)
+        middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+        assert (quantiles[0], quantiles[-1]) == (ordered[0], ordered[-1])
+        assert quantiles[3] == pytest.approx(middle)
+        assert quantiles == sorted(quantiles)
+    rates = last.rates["layers.0"]
+    assert 0 <= rates[0] < rates[3] < rates[-1] <= 1
+
+
+def test_the_confusion_of_a_run_counts_its_test_set(done, tiny):
+    run, summary = open_run(done.path), done.finished.summary
+    table = run.confusion()
+    assert table.shape == (2, 2) and table.sum() == tiny.test.size
+    assert np.trace(table) == summary.accuracy * tiny.test.size
+    np.testing.assert_array_equal(table.sum(axis=1), [7, 6])  # 13 labels, alternating from 0
+    assert summary.plan.startswith("Chunk")

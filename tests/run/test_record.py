@@ -61,3 +61,26 @@ def test_without_traces_there_are_no_factors_but_the_states_of_the_network(tiny)
         np.testing.assert_allclose(ours, theirs[:, 0], rtol=1e-12, atol=1e-14)
     assert seen.state_name == "v" and seen.state.shape == (steps, 8)
     np.testing.assert_array_equal(seen.state > 1.0, seen.hidden[0] > 0)
+
+
+def test_the_trace_is_made_of_the_local_derivatives(tiny):
+    """Equation (1) of `Block`, in plain numbers, from what the record says of the synapse."""
+    batch, rule = example(tiny), tg.rules.block_diagonal()
+    learn = learner(rule, None)
+    state = learn.init(random.key(0), batch=1)
+    shown = record(state, rule, learn.loss, batch).factors
+    here, rows = shown.local, ("i_syn", "v")
+    self_weight = np.asarray(state.network.layers[0].recurrent.weight)[shown.neuron, shown.neuron]
+    trace, emit = dict.fromkeys(rows, 0.0), dict.fromkeys(rows, 0.0)
+    expected = []
+    for t, x in enumerate(shown.presynaptic):
+        back = {r: here[f"echo {r}"][t] + here[f"drive {r}"][t] * self_weight for r in rows}
+        trace = {
+            row: here[f"drive {row}"][t] * x
+            + sum((here[f"own {row} from {c}"][t] + back[row] * emit[c]) * trace[c] for c in rows)
+            for row in rows
+        }
+        emit = {row: here[f"emit {row}"][t] for row in rows}
+        expected.append(sum(emit[row] * trace[row] for row in rows))
+    assert np.any(shown.trace) and self_weight != 0
+    np.testing.assert_allclose(shown.trace, expected, rtol=1e-10, atol=1e-14)

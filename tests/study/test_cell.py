@@ -16,7 +16,8 @@ from tracegrad.study.held_out import held_out
 from tracegrad.study.options import keywords
 from tracegrad.study.outcome import DONE, FAILED, REFUSED, train_cell
 
-from ..run.conftest import TINY, lenient_adam, sequences  # noqa: F401  # a fixture for Adam
+from adam import lenient_adam  # noqa: F401  # a fixture
+from tiny import TINY, sequences
 
 SMALL = {
     "task": "delayed_xor_100",

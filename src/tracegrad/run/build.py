@@ -105,22 +105,27 @@ def build_rule(config: Config, given: Mapping[str, Any] = NOTHING) -> Rule:
 
 def build_loss(config: Config, task: Task) -> Loss:
     """The named loss, or the first that fits the task's targets; `UsageError` if it does not."""
-    learning = config.learning
-    rate = RateRegulariser(learning.rate_strength, learning.rate_target)
-    fit = CLASS_LOSSES if task.classifies else VALUE_LOSSES
-    name = learning.loss or next(iter(fit))
-    if name not in fit:
-        raise UsageError(
-            f"learning.loss must be {' or '.join(fit)} for {task.name}, whose targets are "
-            f"{'classes' if task.classifies else 'values'}, got {name}. Or leave it out."
-        )
-    loss = fit[name](rate=rate)
+    loss = loss_for(config, task.classifies)
     if task.stepwise and loss.over_time is not None:
         raise UsageError(
             f"learning.loss must be a loss of every step for {task.name}, whose steps have labels "
-            f"of their own, got {name}. Leave it out."
+            f"of their own, got {config.learning.loss}. Leave it out."
         )
     return loss
+
+
+def loss_for(config: Config, classes: bool) -> Loss:
+    """The named loss, or the first for targets that are classes or values; `UsageError` if not."""
+    learning = config.learning
+    rate = RateRegulariser(learning.rate_strength, learning.rate_target)
+    fit = CLASS_LOSSES if classes else VALUE_LOSSES
+    name = learning.loss or next(iter(fit))
+    if name not in fit:
+        raise UsageError(
+            f"learning.loss must be {' or '.join(fit)} for {config.task}, whose targets are "
+            f"{'classes' if classes else 'values'}, got {name}. Or leave it out."
+        )
+    return fit[name](rate=rate)
 
 
 def build_learner(config: Config, task: Task, given: Mapping[str, Any] = NOTHING) -> Learner:

@@ -12,6 +12,7 @@ from tracegrad.errors import UsageError
 from tracegrad.export.command import export
 from tracegrad.learn.rules import RULES
 from tracegrad.model import NEURONS
+from tracegrad.report.command import report
 from tracegrad.run.audit_command import audit
 from tracegrad.run.bench_command import bench
 from tracegrad.run.cost_command import cost
@@ -19,7 +20,7 @@ from tracegrad.run.data_command import data
 from tracegrad.run.defaults import defaults
 from tracegrad.run.explain_command import explain
 from tracegrad.run.fidelity_command import fidelity
-from tracegrad.run.folder import CONFIG, RunFolder, make_folder, new_path, open_run
+from tracegrad.run.folder import make_folder, new_path, runs_in
 from tracegrad.run.hosting import platforms
 from tracegrad.run.nir_command import nir
 from tracegrad.run.options import DemoOptions, ResumeOptions, parse, parse_train
@@ -29,6 +30,7 @@ from tracegrad.run.table import print_list, print_runs
 from tracegrad.run.tasks_command import tasks
 from tracegrad.stream.command import stream
 from tracegrad.study.command import study
+from tracegrad.watch.command import watch
 
 DEMO = ("block_diagonal", "eprop", "bptt")
 HELP = """Online learning rules for spiking neural networks.
@@ -38,6 +40,8 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad demo                   learn to read digits online, beside BPTT and e-prop
   tracegrad show RUN               print a run again
   tracegrad stream RUN             learn from a live source and predict, for ever
+  tracegrad report RUN ...         a page to look at: curves, spikes, the three factors, cost
+  tracegrad watch RUN              a page of a training while it runs, with a button to pause it
   tracegrad study FILE             a grid of trainings, and its report
   tracegrad fidelity NEURON        how close rules come to the exact gradient
   tracegrad explain RULE           a rule in equations, derived from the neuron
@@ -119,8 +123,7 @@ def show(arguments: list[str]) -> None:
     if len(arguments) != 1 or arguments[0].startswith("-"):
         raise UsageError(f"show needs one folder: tracegrad show RUN, got {len(arguments)}.")
     path, console = Path(arguments[0]), Console()
-    inside = sorted(config.parent for config in path.glob(f"*/{CONFIG}"))
-    runs = [RunFolder(p) for p in inside] if inside else [open_run(path)]
+    runs = runs_in(path)
     finished = [run.summary() for run in runs if run.finished]
     if finished:
         print_runs(console, finished)
@@ -162,8 +165,8 @@ def usage(arguments: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
     for made in (
-        *(train, resume, demo, show, stream, study, fidelity, explain, audit, cost),
-        *(export, nir, bench),
+        *(train, resume, demo, show, report, watch, stream, study, fidelity, explain, audit),
+        *(cost, export, nir, bench),
         *(data, tasks, rules, neurons, substrates),
     )
 }

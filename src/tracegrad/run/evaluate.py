@@ -12,13 +12,14 @@ from tracegrad.data import Batch
 from tracegrad.learn.loss import Loss, scores, sequence_loss
 from tracegrad.learn.plans.plan import Data, through_readout
 from tracegrad.model import Network
+from tracegrad.run.confusion import confusion
 
 
 class Score(NamedTuple):
     """Sums over sequences: their loss, how many are right, how many there are, spikes and chances.
 
     `right` is None where targets are values, not classes, and counts shares of sequences where
-    every step is an answer of its own.
+    every step is an answer of its own; `confusion` has it by class (rows) and answer (columns).
     """
 
     total_loss: float
@@ -26,9 +27,11 @@ class Score(NamedTuple):
     sequences: int
     spikes: float
     chances: float
+    confusion: Float[np.ndarray, "o o"] | None
 
     def plus(self, other: "Score") -> "Score":
         """Both together."""
+        mine, more = self.confusion, other.confusion
         right = None if self.right is None or other.right is None else self.right + other.right
         return Score(
             self.total_loss + other.total_loss,
@@ -36,6 +39,7 @@ class Score(NamedTuple):
             self.sequences + other.sequences,
             self.spikes + other.spikes,
             self.chances + other.chances,
+            None if mine is None or more is None else mine + more,
         )
 
     @property
@@ -124,6 +128,7 @@ class Evaluator:
                 int(exists.any(axis=0).sum()),
                 float(spikes),
                 float(exists.sum() * neurons),
+                confusion(self.loss, outputs, batch, self.stepwise),
             )
             total = score if total is None else total.plus(score)
         assert total is not None and total.sequences > 0  # a source has at least one sequence

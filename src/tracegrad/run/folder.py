@@ -4,8 +4,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float
 
 from tracegrad.errors import DataError, UsageError
 from tracegrad.model import Network
@@ -14,6 +18,8 @@ from tracegrad.run.config_file import load_config, to_toml
 from tracegrad.run.disk import append, make, write
 from tracegrad.run.environment import environment
 from tracegrad.run.keeper import Keeper
+from tracegrad.run.record import Record
+from tracegrad.run.record_file import from_npz, to_npz
 from tracegrad.run.train import Epoch, Result
 from tracegrad.run.user_neuron import source_of
 from tracegrad.run.weights import load_network, to_safetensors
@@ -23,6 +29,7 @@ ENVIRONMENT, SUMMARY = "environment.json", "summary.json"
 TIMES = "times.jsonl"  # the wall-clock times of the metrics, the only part that differs by run
 CHECKPOINTS = "checkpoints"
 TIMED = ("microseconds_per_step", "seconds")
+CONFUSION, RECORD = "confusion.csv", "record.npz"
 NEURON = "neuron.py"  # a user's neuron as it was when the run began
 
 
@@ -30,7 +37,8 @@ NEURON = "neuron.py"  # a user's neuron as it was when the run began
 class Summary:
     """What came out, written when all else is in the folder; `weights` is their SHA-256.
 
-    `level` is where the curriculum of the task stood in the last epoch, `floors` are the task's.
+    `level` is where the curriculum of the task stood in the last epoch, `floors` are the task's,
+    `plan` is in which order the gradient was computed, and why.
     """
 
     task: str
@@ -45,6 +53,7 @@ class Summary:
     weights: str
     level: int | None = None
     floors: dict[str, float] = field(default_factory=dict)
+    plan: str = ""
 
 
 class RunFolder:
@@ -98,8 +107,16 @@ class RunFolder:
         """Write the weights."""
         write(self.path / WEIGHTS, to_safetensors(network))
 
+    def save_record(self, record: Record) -> None:
+        """Write the sequence that was recorded after training."""
+        write(self.path / RECORD, to_npz(record))
+
     def finish(self, config: Config, result: Result) -> Summary:
-        """Write the summary: from now on the folder counts as finished."""
+        """Write confusion and summary: from now on the folder counts as finished."""
+        if result.confusion is not None:
+            text = StringIO()
+            np.savetxt(text, result.confusion, fmt="%.17g", delimiter=",")
+            write(self.path / CONFUSION, text.getvalue().encode())
         summary = Summary(
             task=config.task,
             rule=config.learning.rule,
@@ -113,6 +130,7 @@ class RunFolder:
             weights=_digest(self.path / WEIGHTS),
             level=result.last.level,
             floors=dict(result.floors),
+            plan=result.plan,
         )
         write(self.path / SUMMARY, _json(asdict(summary)))
         return summary
@@ -158,6 +176,26 @@ class RunFolder:
         except (TypeError, ValueError) as error:
             raise DataError(f"{self.path / SUMMARY} is broken: {error}.") from error
 
+    def environment(self) -> dict[str, Any]:
+        """What the run was made with."""
+        try:
+            return json.loads((self.path / ENVIRONMENT).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path / ENVIRONMENT} is broken: {error}.") from error
+
+    def confusion(self) -> Float[np.ndarray, "o o"] | None:
+        """Test sequences by class (row) and answer (column); None if targets are no classes."""
+        if not (self.path / CONFUSION).is_file():
+            return None
+        try:
+            return np.loadtxt(self.path / CONFUSION, delimiter=",", ndmin=2)
+        except ValueError as error:
+            raise DataError(f"{self.path / CONFUSION} is broken: {error}.") from error
+
+    def record(self) -> Record | None:
+        """The recorded sequence; None if nothing was recorded."""
+        return from_npz(self.path / RECORD) if (self.path / RECORD).is_file() else None
+
     def network(self) -> Network:
         """The trained network; `DataError` if the weights are not those of the summary."""
         if _digest(self.path / WEIGHTS) != self.summary().weights:
@@ -172,6 +210,12 @@ def open_run(path: Path) -> RunFolder:
     if not (path / CONFIG).is_file():
         raise UsageError(f"{path} is no run folder: it has no {CONFIG}. Give the folder of a run.")
     return RunFolder(path)
+
+
+def runs_in(path: Path) -> list[RunFolder]:
+    """The run folders in a folder, or itself if it is one; `UsageError` if there is none."""
+    inside = sorted(config.parent for config in path.glob(f"*/{CONFIG}"))
+    return [RunFolder(one) for one in inside] if inside else [open_run(path)]
 
 
 def new_path(*names: str) -> Path:

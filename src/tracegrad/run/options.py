@@ -27,7 +27,7 @@ class TrainOptions:
     out: Path | None = None
     """Folder of the run; None: runs/<date-time>-<task>-<rule>."""
     pictures: bool = True
-    """Draw pictures into the run folder."""
+    """Record a sequence and draw pictures into the run folder."""
     checkpoint_every: int | None = None
     """Batches between two checkpoints, of which there is one after every epoch besides; None: one a
     minute."""

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Num
 
 from tracegrad.data import Batch
 from tracegrad.learn.filter import OUTPUT
 from tracegrad.learn.influence import Block, Trace, eligibility
-from tracegrad.learn.local import local
+from tracegrad.learn.local import Local, Rows, local
 from tracegrad.learn.loss import Loss, loss_and_error
 from tracegrad.learn.plans.plan import Data, through_readout
 from tracegrad.learn.rule import Rule
@@ -24,8 +24,10 @@ from tracegrad.run.learner import LearnerState
 class Factors(NamedTuple):
     r"""The factors of one input synapse of the first layer over time, and which synapse it is.
 
-    `trace` is the (filtered) eligibility trace $\bar e_{ji}$, `signal` the learning signal $L_j$;
-    the gradient is the sum of their product over time.
+    `local` are the derivatives of its neuron's step that the trace is made of, by name: `own` of a
+    state from a state, `echo` of a state from the last output, `drive` of a state from the current,
+    `emit` of the output from a state. `trace` is the (filtered) eligibility trace $\bar e_{ji}$,
+    `signal` the learning signal $L_j$; the gradient is the sum of their product over time.
     """
 
     neuron: int
@@ -33,6 +35,7 @@ class Factors(NamedTuple):
     presynaptic: Float[np.ndarray, " T"]
     trace: Float[np.ndarray, " T"]
     signal: Float[np.ndarray, " T"]
+    local: dict[str, Float[np.ndarray, " T"]]
 
     @property
     def product(self) -> Float[np.ndarray, " T"]:
@@ -44,7 +47,8 @@ class Record(NamedTuple):
     """One sequence: input, outputs of the hidden layers, a state of the first, and the factors.
 
     `state` is the first layer's membrane (`v`) or, for rate units, its activity; `dt` in seconds.
-    `factors` is None for a rule without eligibility traces (bptt, rtrl).
+    `targets` and their loss `weight` are as the task gives them. `factors` is None for a rule
+    without eligibility traces (bptt, rtrl).
     """
 
     dt: float
@@ -53,16 +57,19 @@ class Record(NamedTuple):
     state_name: str
     state: Float[np.ndarray, "T n"]
     readout: Float[np.ndarray, "T o"]
+    targets: Num[np.ndarray, "T *o"]
+    weight: Float[np.ndarray, " T"]
     factors: Factors | None
 
 
 class _Seen(NamedTuple):
-    """One step: states of the first layer, outputs of all stages, two factors of the synapse."""
+    """One step: states of the first layer, outputs of all stages, factors of the synapse."""
 
     states: dict[str, Array]
     outputs: tuple[Array, ...]
     trace: Array
     signal: Array
+    local: dict[str, Array]
 
 
 class _Progress(NamedTuple):
@@ -89,7 +96,7 @@ def record(learned: LearnerState, rule: Rule, loss: Loss, batch: Batch) -> Recor
     _, seen = run(learned.network, learned.feedback, one, jnp.asarray(chosen, int))
     seen = jax.tree.map(np.asarray, seen)
     neuron, line = map(int, chosen)
-    factors = Factors(neuron, line, xs[:, line], seen.trace, seen.signal)
+    factors = Factors(neuron, line, xs[:, line], seen.trace, seen.signal, seen.local)
     name = "v" if "v" in seen.states else next(iter(seen.states))
     return Record(
         dt=learned.network.dt,
@@ -98,6 +105,8 @@ def record(learned: LearnerState, rule: Rule, loss: Loss, batch: Batch) -> Recor
         state_name=name,
         state=seen.states[name],
         readout=seen.outputs[-1],
+        targets=np.asarray(one.ys)[:, 0],
+        weight=np.asarray(one.weight)[:, 0],
         factors=factors if isinstance(rule.influence, Block) else None,
     )
 
@@ -122,12 +131,13 @@ def _run(
         error = loss_and_error(loss, moment.after[-1].z, target, weight)[1]
         heard = Heard(moment, (), error, target, weight, loss)
         carried = (progress.memory, progress.signal)
-        (memory, remembered), e, signal = _factors(rule, circuit, feedback, carried, heard)
+        (memory, remembered), e, signal, here = _factors(rule, circuit, feedback, carried, heard)
         seen = _Seen(
             {name: value[0] for name, value in moment.after[0].s.items()},
             tuple(stage.z[0] for stage in moment.after),
             e[synapse[0], synapse[1]],
             signal[synapse[0]],
+            {name: value[0, synapse[0]] for name, value in here.items()},
         )
         total = progress.total + jnp.abs(signal[:, None] * e)
         return _Progress(moment.after, memory, remembered, total), seen
@@ -149,14 +159,13 @@ def _factors(
     feedback: Feedback,
     carried: tuple[tuple[Trace, ...], Any],
     now: Heard,
-) -> tuple[tuple[tuple[Trace, ...], Any], Float[Array, "n m"], Float[Array, " n"]]:
-    """Traces and the signal's memory one step on; the first layer's (filtered) trace and signal.
-
-    Both are zero for a rule without traces.
+) -> tuple[tuple[tuple[Trace, ...], Any], Float[Array, "n m"], Float[Array, " n"], Rows]:
+    """Traces and the signal's memory one step on; the first layer's (filtered) trace and signal,
+    both zero for a rule without traces, and its local derivatives, of which there are none then.
     """
     weight = circuit.stages[0].matrix
     if not isinstance(rule.influence, Block):
-        return carried, jnp.zeros_like(weight), jnp.zeros_like(weight[:, 0])
+        return carried, jnp.zeros_like(weight), jnp.zeros_like(weight[:, 0]), {}
     locals_ = tuple(map(local, circuit.stages, now.moment.before, now.moment.current))
     memory, remembered = carried
     memory = rule.influence.push(circuit, rule.filter.taps(circuit), memory, now.moment, locals_)
@@ -165,4 +174,17 @@ def _factors(
     signals, remembered = rule.signal(circuit, feedback, heard, remembered)
     meets = rule.filter.meets(circuit)
     met = eligibility(memory[0]) if meets == OUTPUT else memory[0].taps[meets]
-    return (memory, remembered), next(iter(met.weight.values()))[0], signals[0][0]
+    trace = next(iter(met.weight.values()))[0]
+    return (memory, remembered), trace, signals[0][0], _named(locals_[0])
+
+
+def _named(here: Local) -> Rows:
+    """The derivatives that a trace is made of, by name; a port is named where there are several."""
+    own = {f"own {row} from {col}": a for row, by in here.own.items() for col, a in by.items()}
+    echo = {f"echo {row}": a for row, a in here.echo.items()}
+    drive = {
+        f"drive {row}" if len(by) == 1 else f"drive {row} by {port}": a
+        for row, by in here.drive.items()
+        for port, a in by.items()
+    }
+    return own | echo | drive | {f"emit {row}": a for row, a in here.emit.items()}

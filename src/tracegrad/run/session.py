@@ -16,6 +16,7 @@ from tracegrad.errors import UsageError
 from tracegrad.run import train
 from tracegrad.run.build import build_learner, build_task
 from tracegrad.run.config import Config
+from tracegrad.run.control import Control
 from tracegrad.run.folder import RunFolder, Summary, open_run
 from tracegrad.run.keeper import Keeper
 from tracegrad.run.learner import Learner
@@ -36,7 +37,7 @@ class Finished(NamedTuple):
 
 
 class Session(NamedTuple):
-    """Where a run shows its progress, whether it draws pictures, and how often it is kept.
+    """Where a run shows its progress, whether it records a sequence and draws pictures, and how often it is kept.
 
     `every` counts batches between two checkpoints; None: one a minute. There is one after every
     epoch besides.
@@ -110,6 +111,7 @@ class Session(NamedTuple):
         example = next(task.test.batches(1, None))
         deployed = result.learned._replace(network=learner.deployed(result.learned))
         seen = record(deployed, result.rule, result.loss, example)
+        folder.save_record(seen)
         return draw_run(
             seen, Curves({config.learning.rule: result.epochs}, task.floors), folder.path
         )
@@ -128,11 +130,12 @@ def _bar(console: Console) -> Progress:
 
 
 class _Watch:
-    """Moves the bar, and writes metrics into the folder."""
+    """Moves the bar, writes metrics into the folder, and heeds who watches."""
 
     def __init__(self, bar: Progress, config: Config, folder: RunFolder, keeper: Keeper):
         self.bar, self.folder, self.epochs = bar, folder, config.learning.epochs
         self.warn = keeper.warn
+        self.control = Control(folder.path)
         self.line = bar.add_task(config.learning.rule, total=None, state="compiling")
 
     def batch(self, now: train.Progress) -> None:
@@ -144,6 +147,7 @@ class _Watch:
             state=f"{now.epoch}/{self.epochs} loss {now.loss:.3f}{right} rate "
             f"{now.rate:.1%} {now.microseconds_per_step:.0f} us/step",
         )
+        self.control.after(now)
 
     def epoch(self, epoch: train.Epoch) -> None:
         self.folder.add(epoch)

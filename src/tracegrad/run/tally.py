@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field, replace
 
-import jax.numpy as jnp
 import numpy as np
 
 from tracegrad.learn.plans.plan import Data
@@ -13,7 +12,8 @@ from tracegrad.run.learner import Info
 class Tally:
     """Sums over the batches so far that were learned from; `skipped` ones count nowhere else.
 
-    `right` is None where targets are values; `seconds` are those of every batch.
+    `right` is None where targets are values; `totals` are the mean outputs of every neuron of every
+    hidden layer, `seconds` those of every batch.
     """
 
     batches: int = 0
@@ -21,7 +21,7 @@ class Tally:
     sequences: int = 0
     right: int | float | None = 0
     loss: float = 0.0
-    rate: float = 0.0
+    totals: list[list[float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
     def add(self, batch: Data, info: Info, right: int | float | None, seconds: float) -> None:
@@ -30,7 +30,9 @@ class Tally:
         self.sequences += int(np.asarray(batch.valid).any(axis=0).sum())
         self.loss += float(info.loss) * batch.xs.shape[1]
         self.right = None if right is None or self.right is None else self.right + right
-        self.rate += float(jnp.mean(jnp.concatenate(info.rates)))
+        before = self.totals or [[0.0] * layer.size for layer in info.rates]
+        summed = [np.asarray(a) + np.asarray(b) for a, b in zip(before, info.rates, strict=True)]
+        self.totals = [layer.tolist() for layer in summed]
         self.seconds.append(seconds)
 
     @property
@@ -49,9 +51,14 @@ class Tally:
         return None if self.right is None or not self.sequences else self.right / self.sequences
 
     @property
+    def rates(self) -> list[np.ndarray]:
+        """Mean output of every neuron of every hidden layer at a step; none without a batch."""
+        return [np.asarray(layer) / self.batches for layer in self.totals]
+
+    @property
     def mean_rate(self) -> float:
         """Mean output of a hidden neuron at a step; NaN where there was none."""
-        return self.rate / self.batches if self.batches else float("nan")
+        return float(np.concatenate(self.rates).mean()) if self.batches else float("nan")
 
     @property
     def median_seconds(self) -> float:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -19,13 +19,14 @@ from tracegrad.model import Network
 from tracegrad.run.checkpoint import Checkpoint
 from tracegrad.run.config import Config
 from tracegrad.run.environment import numerics
-from tracegrad.run.evaluate import Evaluator, on_device, pad_steps
+from tracegrad.run.evaluate import Evaluator, Score, on_device, pad_steps
 from tracegrad.run.finite import NotFiniteError, Suspects, all_finite, blame
 from tracegrad.run.flat import flatten, unflatten
 from tracegrad.run.keeper import Keeper
 from tracegrad.run.learner import Info, Learner, LearnerState
 from tracegrad.run.learner_state import apart
 from tracegrad.run.position import Position, data_digest
+from tracegrad.run.spread import rate_spread, weight_spread
 from tracegrad.run.tally import Tally
 
 ROOM = 1 << 26  # bytes of a checkpoint besides its arrays: names, and the metrics of many epochs
@@ -38,7 +39,8 @@ class Epoch:
     Training numbers are means over the epoch, so under changing weights; `rate` is the mean output
     of a hidden neuron at a step of the test set; `microseconds_per_step` is the median over batches
     of the time for one step of a whole batch; `level` is that of the task's curriculum. `skipped`
-    batches had a number that is not finite and changed nothing.
+    batches had a number that is not finite and changed nothing. `weights` at the end of the epoch
+    and `rates` of hidden neurons over its training are `QUANTILES` by name.
     """
 
     epoch: int
@@ -51,6 +53,8 @@ class Epoch:
     seconds: float
     level: int | None = None
     skipped: int = 0
+    weights: dict[str, list[float]] = field(default_factory=dict)
+    rates: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Progress(NamedTuple):
@@ -67,9 +71,9 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """What was learned, with which rule and loss, what each epoch came to, and what it costs.
+    """What was learned, with which rule, loss and plan, what each epoch came to, and what it costs.
 
-    `floors` are those of the task.
+    `floors` are those of the task, `confusion` is of the last evaluation (None without classes).
 
     `memory_bytes` is the peak of the compiled training step as XLA plans it: arguments, outputs and
     temporaries, less what shares memory.
@@ -83,6 +87,8 @@ class Result:
     memory_bytes: int
     seconds: float
     floors: Mapping[str, float]
+    plan: str
+    confusion: np.ndarray | None
 
     @property
     def network(self) -> Network:
@@ -135,6 +141,8 @@ def train(
         memory_bytes=training.memory_bytes,
         seconds=training.elapsed,
         floors=task.floors,
+        plan=str(training.learner.plan),
+        confusion=training.last_score.confusion,
     )
 
 
@@ -179,6 +187,7 @@ class _Training:
         self.learn = learner.sequence.lower(self.state, *example).compile()
         self.memory_bytes = peak_memory(self.learn)
         self.finite = jax.jit(all_finite)
+        self.score: Score | None = None
         self.epochs: list[Epoch] = []
         self.number = 0  # batches taken in all epochs
         self.seconds = 0.0  # of earlier processes
@@ -240,6 +249,14 @@ class _Training:
         """Seconds of training, those of earlier processes included."""
         return self.seconds + time.perf_counter() - self.began
 
+    @property
+    def last_score(self) -> Score:
+        """Of the last evaluation, done anew where an earlier process had done it."""
+        if self.score is None:
+            network = self.learner.deployed(self.state)
+            self.score = self.evaluate(network, self.task.test.batches(self.size, None))
+        return self.score
+
     def prepared(self, batch: Batch) -> Data:
         """A batch with steps padded to whole windows, on the device."""
         return on_device(pad_steps(batch, self.every or 1))
@@ -258,7 +275,8 @@ class _Training:
                 f"Training stopped in epoch {number}: all of its {tally.skipped} batches were "
                 "skipped, as a number was not finite in any. Leave on_nan out to see which."
             )
-        score = self.evaluate(self.learner.deployed(self.state), task.test.batches(self.size, None))
+        network = self.learner.deployed(self.state)
+        score = self.score = self.evaluate(network, task.test.batches(self.size, None))
         if task.curriculum is not None:
             self.task = task.curriculum.after(tally.mean_loss) or task
         done = Epoch(
@@ -272,6 +290,8 @@ class _Training:
             seconds=time.perf_counter() - self.epoch_began,
             level=task.level,
             skipped=tally.skipped,
+            weights=weight_spread(network),
+            rates=rate_spread(tally.rates),
         )
         self.epochs.append(done)
         self.begin()

@@ -40,7 +40,7 @@ def train_cell(cell: Cell, say: Callable[[Epoch], None], environment: dict[str, 
         status,
         sentence,
         {} if result is None else _metrics(result, batches),
-        [] if result is None else [asdict(epoch) for epoch in result.epochs],
+        [] if result is None else [_curve(epoch) for epoch in result.epochs],
         made,
         time.perf_counter() - began,
     )
@@ -56,6 +56,11 @@ def _trained(cell: Cell, say: Callable[[Epoch], None]) -> tuple[str, str, Result
         return REFUSED, str(error), None, 0
     result = train(learner, cell.config, task, Watch(epoch=say))
     return DONE, "", result, -(-task.train.size // cell.config.learning.batch)
+
+
+def _curve(epoch: Epoch) -> dict[str, Any]:
+    """An epoch without the quantiles of weights and rates, which would make most of a result."""
+    return {n: v for n, v in asdict(epoch).items() if n not in ("weights", "rates")}
 
 
 def _metrics(result: Result, batches: int) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Panels: one section of a report a file, made from what runs left behind."""

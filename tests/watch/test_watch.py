@@ -1,0 +1,133 @@
+"""Watching: only for those with the token, shows what the folder holds, pauses, and is logged."""
+
+import asyncio
+import json
+import threading
+
+import pytest
+
+from tracegrad.run.cli import main
+from tracegrad.run.config import Config
+from tracegrad.run.control import Control, Wish, ask, live, wish
+from tracegrad.run.folder import RunFolder, write
+from tracegrad.run.train import Epoch, Progress
+
+TOKEN = "a-token-of-this-test"
+EPOCHS = [Epoch(n, 2.0 / n, 0.5, 1.5 / n, 0.5 + n / 10, 0.1, 3.0, 1.0) for n in (1, 2)]
+
+
+def progress(batch: int) -> Progress:
+    return Progress(1, batch, 40, 0.75, 0.625, 0.125, 250.0)
+
+
+@pytest.fixture
+def run(tmp_path) -> RunFolder:
+    """A run of two epochs, not finished."""
+    made = RunFolder.create(tmp_path / "run", Config())
+    for epoch in EPOCHS:
+        made.add(epoch)
+    return made
+
+
+class Client:
+    """Asks the application as a browser on this machine would."""
+
+    def __init__(self, app, httpx):
+        self.app, self.httpx = app, httpx
+
+    def get(self, path: str, **given):
+        return asyncio.run(self._ask("GET", path, given))
+
+    def post(self, path: str, **given):
+        return asyncio.run(self._ask("POST", path, given))
+
+    async def _ask(self, method: str, path: str, given: dict):
+        transport = self.httpx.ASGITransport(app=self.app)
+        base = "http://127.0.0.1:8000"
+        async with self.httpx.AsyncClient(transport=transport, base_url=base) as client:
+            return await client.request(method, path, **given)
+
+
+@pytest.fixture
+def client(run) -> Client:
+    httpx = pytest.importorskip("httpx", reason="httpx is not installed")
+    pytest.importorskip("starlette", reason="starlette is not installed")
+    from tracegrad.watch.app import watched
+
+    return Client(watched(run, TOKEN), httpx)
+
+
+@pytest.mark.parametrize("path", ["/", "/events", "/wrong/", f"/{TOKEN}x/", f"/x/{TOKEN}/"])
+def test_without_the_token_all_is_forbidden(client, path):
+    assert client.get(path).status_code == 403
+    assert client.post(f"{path.rstrip('/')}/control", json={"paused": True}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example"])
+def test_another_host_is_refused(client, run, host):
+    """A page of an attacker whose name is pointed at 127.0.0.1 sends its own name."""
+    answer = client.post(f"/{TOKEN}/control", json={"paused": True}, headers={"host": host})
+    assert answer.status_code == 400 and not wish(run.path).paused
+    assert client.get(f"/{TOKEN}/", headers={"host": host}).status_code == 400
+
+
+def test_the_page_loads_only_its_own(client):
+    page = client.get(f"/{TOKEN}/")
+    assert page.status_code == 200 and "<h1>run</h1>" in page.text
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self'" in policy
+    for name in ("plotly.js", "page.js"):
+        assert f'src="{name}"' in page.text and client.get(f"/{TOKEN}/{name}").status_code == 200
+    assert page.headers["referrer-policy"] == "no-referrer"  # the address bears the token
+
+
+def test_events_say_what_the_folder_holds(client, run):
+    ask(run.path, Wish())
+    Control(run.path).after(progress(7))
+    write(run.path / "summary.json", b"{}")  # a finished run ends the stream
+    (line,) = client.get(f"/{TOKEN}/events").text.strip().splitlines()
+    told = json.loads(line.removeprefix("data: "))
+    raw = [json.loads(text) for text in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert told["epochs"] == raw and len(raw) == 2
+    assert told["live"] == progress(7)._asdict() and told["finished"] and not told["paused"]
+    assert (told["task"], told["rule"], told["of"]) == ("digits", "block_diagonal", 10)
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"paused": 2}', '{"paused": "yes"}'])
+def test_a_wrong_wish_is_refused(client, run, body):
+    assert client.post(f"/{TOKEN}/control", content=body).status_code == 400
+    assert not (run.path / "control.json").exists()
+
+
+def test_nothing_is_written_while_nobody_watches(run):
+    before = sorted(path.name for path in run.path.iterdir())
+    Control(run.path).after(progress(1))
+    assert sorted(path.name for path in run.path.iterdir()) == before
+
+
+def test_the_page_pauses_and_resumes_the_run_and_both_are_logged(client, run):
+    control = Control(run.path)
+    assert client.post(f"/{TOKEN}/control", json={"paused": True}).status_code == 204
+    batch = threading.Thread(target=control.after, args=(progress(3),), daemon=True)
+    batch.start()
+    batch.join(0.5)
+    assert batch.is_alive(), "the run waits"
+    assert live(run.path) == progress(3)._asdict()
+    assert client.post(f"/{TOKEN}/control", json={"paused": False}).status_code == 204
+    batch.join(20.0)
+    assert not batch.is_alive(), "the run goes on"
+    control.after(progress(4))
+    lines = [json.loads(text) for text in (run.path / "events.jsonl").read_text().splitlines()]
+    assert [(line["event"], line["epoch"], line["batch"]) for line in lines] == [
+        ("paused", 1, 3),
+        ("resumed", 1, 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [([], "watch needs a run folder"), (["nowhere"], "nowhere is no run folder")],
+)
+def test_a_mistake_is_one_sentence(arguments, said, capsys):
+    assert main(["watch", *arguments]) == 2
+    assert said in capsys.readouterr().err
