@@ -230,7 +230,7 @@ def test_a_filter_reads_traces_that_are_held():
     state = made.init(random.key(0), batch=1)
     alpha, kappa = np.exp(-0.1), np.exp(-0.05)
     v = trace = kept = z = 0.0
-    for x in (1.0, 1, 0, 1, 1, 0, 1):
+    for x in (1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0):
         state, _ = made.step(state, jnp.full((1, 1), x), jnp.zeros((1, 1)))
         v = np.round((alpha * v + 0.625 * x - z) * 64) / 64
         z = float(v > 1)
