@@ -1,22 +1,30 @@
 """What has no exact form on a device is refused by name, with the way out."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import tracegrad as tg
+from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
 from tracegrad.export.cells import Bounds, Points, cell
 from tracegrad.export.exact import exponent, require_exact, whole
+from tracegrad.export.refusals import check_network, check_substrate
 from tracegrad.export.slopes import slope_table
+from tracegrad.export.stream import stream
 from tracegrad.model import surrogate as surrogates
 from tracegrad.run import cli
 from tracegrad.substrate.fixed import Fixed
 from tracegrad.substrate.from_preset import substrate
 from tracegrad.substrate.number import Number
+from tracegrad.substrate.rounding import Lfsr
 from tracegrad.substrate.slopes import HeldSurrogate
 from tracegrad.substrate.substrate import Placed
+from tracegrad.substrate.update import Accumulate
+from tracegrad.substrate.weights import Weights
 
 HELD = Number(Fixed(16, 8))
 
@@ -68,6 +76,45 @@ def test_neurons_without_a_cell(neuron, message):
     read = substrate("mcu8").read(net.init(jax.random.key(0)), Placed())
     with pytest.raises(UsageError, match=message):
         cell(read.discretise().stages[0], Points(10, 12, 8, 10, 8), Bounds(32.0, 1.0, 32.0))
+
+
+def network(*layers, **readout):
+    net = tg.Network(*layers, readout=tg.Readout(3, 2, **readout), dt=1e-3)
+    return net.init(jax.random.key(0))
+
+
+def test_networks_that_the_library_has_not():
+    layer, deep = tg.Layer(tg.Dense(2, 3), tg.LIF()), tg.Layer(tg.Dense(3, 3), tg.LIF())
+    check_network(network(layer).freeze("*.neuron.*"))
+    for net, message in (
+        (network(layer, deep), "The device has one hidden layer, got 2"),
+        (network(tg.Layer(tg.Dense(2, 3, bias=True), tg.LIF())), "The device has no bias"),
+        (network(layer, tau=None), "readout is leaky, got Memoryless"),
+        (network(layer), "no neuron does, but layers.0.neuron.tau_mem learns"),
+        (network(layer).freeze("*"), "all weights learn .* but layers.0.input.weight is frozen"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            check_network(net)
+
+
+def test_substrates_that_the_library_has_not():
+    mcu8 = substrate("mcu8")
+    check_substrate(mcu8)
+    for numbers, message in (
+        (substrate("reckon"), "ReckOn has no format for decays, slopes, so whole numbers"),
+        (replace(mcu8, signal_threshold=0.1), "no mismatch and no signal threshold"),
+        (replace(mcu8, weights=Weights(update=Accumulate())), "no accumulator, threshold or"),
+        (replace(mcu8, traces=Number(Fixed(8), Lfsr())), "The device does not round by Lfsr"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            check_substrate(numbers)
+
+
+def test_a_stream_is_made_of_events_and_classes():
+    with pytest.raises(UsageError, match="The device learns classes, and pattern_generation"):
+        stream(TASKS["pattern_generation"].make(), 3)
+    block = stream(TASKS["digits"].make(), 60)
+    assert block.events.shape == (60, 64) and block.events.max() == 1 and block.steps == 60
 
 
 def test_the_command_line_says_what_is_missing(capsys, tmp_path):

@@ -20,8 +20,8 @@ FORMATS = ("weights", "states", "decays", "slopes", "traces", "signals")
 
 def check(device: Device) -> None:
     """`UsageError` for the first thing that has no form in C."""
-    _check_network(device.learner.network)
-    _check_substrate(device.substrate)
+    check_network(device.learner.network)
+    check_substrate(device.substrate)
     rule: Any = device.learner.rule
     name = rule.name
     if not isinstance(rule.influence, RoundedTraces) or not isinstance(rule.signal, RoundedSignal):
@@ -30,7 +30,8 @@ def check(device: Device) -> None:
         raise UsageError(f"{name} has a filter or an optimiser of its own. Choose eprop.")
 
 
-def _check_network(network: Network) -> None:
+def check_network(network: Network) -> None:
+    """Refuse what the library's network has not."""
     if len(network.layers) != 1:
         raise UsageError(
             f"The device has one hidden layer, got {len(network.layers)}. Train one, for example "
@@ -60,7 +61,8 @@ def _leaves(tree: Any) -> list[Any]:
     return jax.tree.leaves(tree)
 
 
-def _check_substrate(substrate: Substrate) -> None:
+def check_substrate(substrate: Substrate) -> None:
+    """Refuse numbers that are not whole ones, and ways to them that the library has not."""
     missing = [name for name in FORMATS if getattr(substrate, name) is None]
     if missing:
         raise UsageError(

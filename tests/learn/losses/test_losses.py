@@ -171,7 +171,7 @@ def test_a_sequence_without_labels_counts_for_nothing():
     assert all(finite) and jnp.isfinite(outcome.loss)
 
 
-def test_the_squared_error_to_a_class_is_that_to_its_output():
+def test_the_squared_error_to_a_class_is_that_to_its_output(as_user):
     y = jnp.asarray([[0.25, -1.0, 2.0], [0.5, 0.0, 0.0]])
     weight = jnp.asarray([2.0, 0.0])
     loss, error = loss_and_error(losses.class_squared_error(), y, jnp.asarray([2, 0]), weight)
