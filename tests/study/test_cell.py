@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adam import lenient_adam  # noqa: F401  # a fixture
+from tiny import TINY, sequences
 from tracegrad.data import Sequences, Task
 from tracegrad.data.tasks.delayed_xor import DelayedXor, delayed_xor
 from tracegrad.data.tasks.yin_yang import yin_yang
@@ -15,9 +17,6 @@ from tracegrad.study.cell import Cell, flat, to_cell
 from tracegrad.study.held_out import held_out
 from tracegrad.study.options import keywords
 from tracegrad.study.outcome import DONE, FAILED, REFUSED, train_cell
-
-from adam import lenient_adam  # noqa: F401  # a fixture
-from tiny import TINY, sequences
 
 SMALL = {
     "task": "delayed_xor_100",
