@@ -37,10 +37,10 @@ class Finished(NamedTuple):
 
 
 class Session(NamedTuple):
-    """Where a run shows its progress, whether it records a sequence and draws pictures, and how often it is kept.
+    """Where a run shows its progress, whether it draws pictures, and how often it is kept.
 
-    `every` counts batches between two checkpoints; None: one a minute. There is one after every
-    epoch besides.
+    With `pictures` a sequence is recorded and drawn. `every` counts batches between two
+    checkpoints; None: one a minute. There is one after every epoch besides.
     """
 
     console: Console
