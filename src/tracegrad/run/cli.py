@@ -22,6 +22,7 @@ from tracegrad.run.explain_command import explain
 from tracegrad.run.fidelity_command import fidelity
 from tracegrad.run.folder import make_folder, new_path, runs_in
 from tracegrad.run.hosting import platforms
+from tracegrad.run.mesh import mesh_of
 from tracegrad.run.nir_command import nir
 from tracegrad.run.options import DemoOptions, ResumeOptions, parse, parse_train
 from tracegrad.run.pictures import Curves, draw_curves
@@ -82,7 +83,7 @@ def train(arguments: list[str]) -> None:
     options, console = parse_train(arguments), Console()
     settings = options.settings
     path = options.out or new_path(settings.task, settings.learning.rule)
-    session = Session(console, options.pictures, options.checkpoint_every)
+    session = Session(console, options.pictures, options.checkpoint_every, mesh_of(options.mesh))
     done = session.run(settings, path)
     print_runs(console, [done.summary])
     _print_paths(path, done.pictures)
@@ -95,7 +96,8 @@ def resume(arguments: list[str]) -> None:
         raise UsageError("resume needs the folder of a run first: tracegrad resume RUN.")
     options, console = parse(ResumeOptions(), "resume RUN", arguments[named:]), Console()
     path = Path(arguments[0])
-    done = Session(console, options.pictures, options.checkpoint_every).resume(path)
+    session = Session(console, options.pictures, options.checkpoint_every, mesh_of(options.mesh))
+    done = session.resume(path)
     print_runs(console, [done.summary])
     _print_paths(path, done.pictures)
 

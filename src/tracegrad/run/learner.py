@@ -1,6 +1,7 @@
 """Learner: a network, a rule, a loss and an optimiser, learning from a stream."""
 
 from copy import copy
+from functools import partial
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, ArrayLike, Bool, Float, Num, PRNGKeyArray
 
 from tracegrad.learn.alike import alike
@@ -29,8 +31,10 @@ from tracegrad.run.learner_state import (
     block_of,
     stream_of,
     waiting_gradient,
+    windows_of,
 )
-from tracegrad.substrate.substrate import IDEAL, Substrate, move
+from tracegrad.run.mesh import ALONE, Spread
+from tracegrad.substrate.substrate import IDEAL, Placed, Substrate, move
 
 T = TypeVar("T")
 
@@ -78,6 +82,7 @@ class Learner:
         self._density: float | None = None
         self._shape: Shape | None = None
         self._limit: int | None = None
+        self.spread = ALONE
         require_paths(
             network, choose(rule, mean_squared_error(), Work(update_every, carry=True)).plan
         )
@@ -89,10 +94,11 @@ class Learner:
 
     def _compile(self) -> None:
         """Nothing is compiled before it is called with the shapes it is called with."""
-        self.step = jax.jit(self._step, donate_argnums=0)
-        self.run = jax.jit(self._run, donate_argnums=0)
-        self.sequence = jax.jit(self._sequence, donate_argnums=0)
-        self.gradient = jax.jit(self._gradient)
+        held = partial(self.spread.held, blank=self._blank)
+        self.step = jax.jit(held(self._step, axis=0), donate_argnums=0)
+        self.run = jax.jit(held(self._run), donate_argnums=0)
+        self.sequence = jax.jit(held(self._sequence), donate_argnums=0)
+        self.gradient = jax.jit(held(self._gradient))
 
     def _in_common(self) -> tuple[frozenset[str], ...]:
         """Traces held once: as a stream has one memory, only where all goes by steps."""
@@ -109,10 +115,7 @@ class Learner:
         given = np.asarray(xs)
         if not given.size:
             raise ValueError(f"for_input needs some input, got an array of shape {given.shape}.")
-        other = copy(self)
-        other._density, other._shape = float(np.mean(given != 0)), Shape.of(given)
-        other._compile()
-        return other
+        return self._with(_density=float(np.mean(given != 0)), _shape=Shape.of(given))
 
     def within(self, memory_limit: int) -> "Learner":
         """The same learner, planned to need at most so many bytes for a gradient: see `plan`.
@@ -122,8 +125,20 @@ class Learner:
         """
         if memory_limit < 1:
             raise ValueError(f"memory_limit must be at least 1 byte, got {memory_limit}.")
+        return self._with(_limit=memory_limit)
+
+    def over(self, mesh: Mesh) -> "Learner":
+        """The same learner with batch and neurons over devices: see `run.mesh`.
+
+        The mesh has the axis "data", "neuron", or both. Refuses a plan that runs on one device.
+        """
+        if self._given is not None and not self._given.partitions:
+            raise ValueError(f"{type(self._given).__name__} runs on one device. Leave it out.")
+        return self._with(spread=Spread.of(mesh, self.network))
+
+    def _with(self, **changes: Any) -> "Learner":
         other = copy(self)
-        other._limit = memory_limit
+        vars(other).update(changes)
         other._compile()
         return other
 
@@ -132,13 +147,10 @@ class Learner:
 
         Refuses a rule or a plan that the substrate's formats do not allow.
         """
-        other = copy(self)
-        other.substrate, other.rule = substrate, substrate.rule(self.rule)
-        if self._given is not None:
-            other._given = move(self._given, other.rule, substrate)
+        rule, plain = substrate.rule(self.rule), self._plain and substrate.ideal
+        given = None if self._given is None else move(self._given, rule, substrate)
+        other = self._with(substrate=substrate, rule=rule, _given=given, _plain=plain)
         other._common = other._in_common()
-        other._plain = self._plain and substrate.ideal
-        other._compile()
         return other
 
     def deployed(self, state: LearnerState) -> Network:
@@ -170,7 +182,7 @@ class Learner:
             return Choice(self._given, "it was asked for")
         work = Work(
             steps, carry, self._density, neurons_learn(self.network), self._common, self._plain
-        )
+        )._replace(many=self.spread.many)
         if self._density is None or carry:
             return choose(self.rule, self.loss, work)
         network, _, placed = self.substrate.place(
@@ -189,12 +201,22 @@ class Learner:
         With `stream=False` it has no stream and none of its traces, for `sequence` alone; so it is
         with a plan that carries nothing from block to block.
         """
+        return self.spread.made(partial(self._start, key, stream), self._drawn(key), batch)
+
+    def _blank(self, stream: bool, batch: int) -> LearnerState:
+        return self._start(jax.random.key(0), stream, self._drawn(jax.random.key(0)), batch)
+
+    def _drawn(self, key: PRNGKeyArray) -> tuple[Network, Feedback, Placed]:
         weights, feedback_key = jax.random.split(key)
-        now, later = jax.random.split(jax.random.fold_in(key, 1))
         network = self.network.init(weights)
         feedback = self.rule.signal.init(network, feedback_key)
-        device = jax.random.fold_in(key, 2)
-        network, feedback, placed = self.substrate.place(network, feedback, device)
+        return self.substrate.place(network, feedback, jax.random.fold_in(key, 2))
+
+    def _start(
+        self, key: PRNGKeyArray, stream: bool, drawn: tuple[Network, Feedback, Placed], batch: int
+    ) -> LearnerState:
+        network, feedback, placed = drawn
+        now, later = jax.random.split(jax.random.fold_in(key, 1))
         state = LearnerState(
             network,
             feedback,
@@ -213,7 +235,8 @@ class Learner:
         """The same weights with states and traces at rest; gradient not yet used is kept."""
         batch = stream_of(state).state[0].z.shape[0]
         now, later = jax.random.split(state.key)
-        return state._replace(stream=apart(self._rest(state, batch, now)), key=later)
+        state = state._replace(stream=apart(self._rest(state, batch, now)), key=later)
+        return self.spread.hold(state, self._blank, batch)
 
     def _rest(self, state: LearnerState, batch: int, key: PRNGKeyArray) -> Stream:
         return self._plan(self.update_every).rest(self._circuit(state), batch, key)
@@ -293,22 +316,17 @@ class Learner:
         """An update after each window of `update_every` steps."""
         steps = data.xs.shape[0]
         every = self.update_every or steps
-        if steps % every:
-            raise ValueError(
-                f"A block must be a multiple of update_every = {every} steps, got {steps}. Pad it "
-                "with steps of valid=False, or use step."
-            )
+        windows = windows_of(data, every)
 
         def window(state: LearnerState, data: Data) -> tuple[LearnerState, Outcome]:
             state, outcome = self._accumulate(state, plan, data)
             return self._update(state), outcome._replace(gradient=None, stream=None)
 
-        windows = jax.tree.map(lambda a: a.reshape(steps // every, every, *a.shape[1:]), data)
         if steps == every:
             state, outcome = window(state, data)
             return state, Info(outcome.loss, outcome.outputs, outcome.rates)
         if every == 1:  # none ever waits, and one of zeros would be read and written at every step
-            bare, outcome = self._at_every_step(state._replace(gradient=None), windows, plan)
+            bare, outcome = self._walk(state._replace(gradient=None), windows, plan)
             state = bare._replace(gradient=state.gradient)
         else:
             state, outcome = jax.lax.scan(window, state, windows)
@@ -316,18 +334,12 @@ class Learner:
         rates = tuple(jnp.mean(rate, axis=0) for rate in outcome.rates)
         return state, Info(jnp.sum(outcome.loss), outputs, rates)
 
-    def _at_every_step(
-        self, state: LearnerState, windows: Data, plan: AbstractPlan
-    ) -> tuple[LearnerState, Outcome]:
-        """An update after each window, with none that waits."""
-        if not isinstance(plan, ChunkedSGD):
-            return self._walk(state, windows, plan)
-        return in_chunks(plan, state, windows, self._walk)
-
     def _walk(
         self, state: LearnerState, windows: Data, plan: AbstractPlan | Inside
     ) -> tuple[LearnerState, Outcome]:
-        """The gradient of each window, and its update."""
+        """The gradient of each window and its update, with none that waits."""
+        if isinstance(plan, ChunkedSGD):
+            return in_chunks(plan, state, windows, self._walk)
 
         def at_once(state: LearnerState, data: Data) -> tuple[LearnerState, Outcome]:
             state, gradient, outcome = self._learn(state, plan, data)

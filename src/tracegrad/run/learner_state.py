@@ -67,3 +67,14 @@ def block_of(xs: Array, ys: Array, weight: Array | None, valid: Array | None) ->
     if valid is not None:
         weight = jnp.where(valid, weight, 0.0)
     return Data(xs, ys, weight, valid)
+
+
+def windows_of(data: Data, every: int) -> Data:
+    """A block as windows of `every` steps, the first axis; it is a multiple of them."""
+    steps = data.xs.shape[0]
+    if steps % every:
+        raise ValueError(
+            f"A block must be a multiple of update_every = {every} steps, got {steps}. Pad it "
+            "with steps of valid=False, or use step."
+        )
+    return jax.tree.map(lambda a: a.reshape(steps // every, every, *a.shape[1:]), data)

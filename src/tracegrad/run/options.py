@@ -31,6 +31,8 @@ class TrainOptions:
     checkpoint_every: int | None = None
     """Batches between two checkpoints, of which there is one after every epoch besides; None: one a
     minute."""
+    mesh: str | None = None
+    """Devices for batch and neurons, such as data=2,neuron=4; None: one device."""
     settings: Config = Config()
 
     def __post_init__(self) -> None:
@@ -47,6 +49,9 @@ class ResumeOptions:
     checkpoint_every: int | None = None
     """Batches between two checkpoints, of which there is one after every epoch besides; None: one a
     minute."""
+    mesh: str | None = None
+    """Devices for batch and neurons, such as data=2,neuron=4, which may be others than those it
+    began on; None: one device."""
 
     def __post_init__(self) -> None:
         """Refuse what counts no batches."""

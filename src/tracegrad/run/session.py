@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from jax.sharding import Mesh
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,6 +22,7 @@ from tracegrad.run.folder import RunFolder, Summary, open_run
 from tracegrad.run.keeper import Keeper
 from tracegrad.run.learner import Learner
 from tracegrad.run.lock import locked
+from tracegrad.run.mesh import check_batch
 from tracegrad.run.pictures import Curves, draw_run
 from tracegrad.run.record import record
 
@@ -40,12 +42,14 @@ class Session(NamedTuple):
     """Where a run shows its progress, whether it draws pictures, and how often it is kept.
 
     With `pictures` a sequence is recorded and drawn. `every` counts batches between two
-    checkpoints; None: one a minute. There is one after every epoch besides.
+    checkpoints; None: one a minute. There is one after every epoch besides. Over the devices of a
+    `mesh` lie batch and neurons; the settings, and so the checkpoints, do not know of it.
     """
 
     console: Console
     pictures: bool = True
     every: int | None = None
+    mesh: Mesh | None = None
 
     def run(self, config: Config, path: Path) -> Finished:
         """Train, and leave a finished folder at `path`, which must not exist.
@@ -54,7 +58,7 @@ class Session(NamedTuple):
         behind without a summary, and the error bears a note that says so.
         """
         task = build_task(config)
-        learner = build_learner(config, task)
+        learner = self._learner(config, task)
         folder = RunFolder.create(path, config)
         with locked(path):
             return self._noted(learner, config, task, folder)
@@ -72,7 +76,14 @@ class Session(NamedTuple):
                 raise UsageError(f"{path} is finished. See it with: tracegrad show {path}")
             config = folder.config()
             task = build_task(config)
-            return self._noted(build_learner(config, task), config, task, folder)
+            return self._noted(self._learner(config, task), config, task, folder)
+
+    def _learner(self, config: Config, task: Task) -> Learner:
+        learner = build_learner(config, task)
+        if self.mesh is None:
+            return learner
+        check_batch(self.mesh, config.learning.batch)
+        return learner.over(self.mesh)
 
     def _noted(self, learner: Learner, config: Config, task: Task, folder: RunFolder) -> Finished:
         keeper = folder.keeper(self.every)

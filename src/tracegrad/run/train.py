@@ -212,7 +212,7 @@ class _Training:
         name = str(keeper.last)
         position = Position.from_text(found.manifest, name)
         position.check(keeper.identity, self.data, name)
-        if other := position.other(numerics()):
+        if other := position.other(numerics() | self.learner.spread.numerics):
             keeper.warn(f"{name} was made otherwise, so that last bits may differ: {other}.")
         self.state = unflatten(self.state, found.arrays, name)
         try:
@@ -233,7 +233,7 @@ class _Training:
         position = Position(
             config=self.keeper.identity,
             data=self.data,
-            made=numerics(),
+            made=numerics() | self.learner.spread.numerics,
             number=self.number,
             epochs=[json.dumps(asdict(epoch)) for epoch in self.epochs],
             order=dict(self.started),

@@ -75,6 +75,11 @@ class Checkpoint(AbstractPlan):
         """Every block begins without a past."""
         return False
 
+    @property
+    def partitions(self) -> bool:
+        """As the inner plan."""
+        return self.inner.partitions
+
     def shaped(self, circuit: Circuit) -> Circuit:
         """As the inner plan."""
         return self.inner.shaped(circuit)

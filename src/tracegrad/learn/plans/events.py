@@ -39,6 +39,11 @@ class Events(AbstractReverse):
         """Every block begins without a past."""
         return False
 
+    @property
+    def partitions(self) -> bool:
+        """The C sees whole arrays."""
+        return False
+
     def compile(self, circuit: Circuit) -> None:
         """Compile the way back of every stage; `NoCodeError` or `NoCompilerError` if it fails."""
         circuit = self.influence.prepare(circuit)

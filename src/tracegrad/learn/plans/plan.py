@@ -71,6 +71,11 @@ class AbstractPlan(eqx.Module):
         """Whether a block may follow on another: what it remembers is carried on."""
         return True
 
+    @property
+    def partitions(self) -> bool:
+        """Whether its arrays may lie on several devices."""
+        return True
+
     @abstractmethod
     def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
         """The influence's memory at the start of a stream; `key` is for random influences."""

@@ -32,7 +32,8 @@ class Work(NamedTuple):
     another; `density` the share of inputs that are not zero, if it is known; `learned` says of each
     stage whether its neuron parameters learn (None: all); `common` names of each stage the states
     whose traces are held once (`alike`), for a stream that only ever goes step by step; `plain`
-    says that its updates are plain SGD of a first layer that is `chunkable`.
+    says that its updates are plain SGD of a first layer that is `chunkable`; `many` devices share
+    it.
     """
 
     steps: int | None
@@ -41,6 +42,7 @@ class Work(NamedTuple):
     learned: tuple[bool, ...] | None = None
     common: tuple[frozenset[str], ...] = ()
     plain: bool = False
+    many: bool = False
 
 
 class Choice(NamedTuple):
@@ -106,6 +108,8 @@ def _stepwise(rule: Rule, loss: Loss, work: Work, why: str) -> Choice:
 def _independent(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None) -> Choice:
     """Products or events, for sequences of which none follows on another."""
     dense, start = Chunk(rule, loss, carry=False), "sequences are independent, no trace is kept; "
+    if work.many:
+        return Choice(dense, start + "products, since events run on one device")
     if work.density is None or circuit is None:
         return Choice(dense, start + "products, since the density of the input is not known")
     share = f"{100 * work.density:.1f} % of the inputs are not zero"
