@@ -187,7 +187,7 @@ def _row(shape: tuple[int, ...], n: int) -> int | None:
     """The postsynaptic axis of a layer's parameter: rows of weights, all of a vector."""
     if len(shape) > 1 and shape[-2] == n:
         return len(shape) - 2
-    return len(shape) - 1 if len(shape) in (1, 2) and shape[-1] == n else None
+    return len(shape) - 1 if len(shape) in (1, 2) and shape[-1:] == (n,) else None
 
 
 def _column(shape: tuple[int, ...]) -> int | None:
