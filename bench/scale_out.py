@@ -49,7 +49,7 @@ def main() -> None:
     """Print the table."""
     print("| network | neurons | stays, MB | travels, kB a step | memory, ms | link, ms |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for recurrent, largest in ((False, 6), (True, 4)):
+    for recurrent, largest in ((False, 6), (True, 3)):
         for power in range(3, largest + 1):
             print(row(DEVICES * round(10**power / DEVICES), recurrent), flush=True)
 
