@@ -247,7 +247,8 @@ def _product(weight: Weights, current: Array, activity: Array, per_sample: bool)
         return weight.gradient(current, activity)
     if per_sample:
         return jnp.einsum("tbn,tbm->bnm", current, activity)
-    return jnp.einsum("tbn,tbm->nm", current, activity)
+    flat = (a.reshape(-1, a.shape[-1]) for a in (current, activity))
+    return jnp.matmul(next(flat).T, next(flat))
 
 
 def _older(trace: Trace, adjoint: Adjoint, index: int) -> Sources:
