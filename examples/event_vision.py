@@ -42,10 +42,10 @@ learner = tg.Learner(net, tg.rules.block_diagonal(), tg.losses.cross_entropy(), 
 
 rng = np.random.default_rng(0)
 state = learner.init(jax.random.key(0), BATCH, stream=False)
-for update in range(1, 61):
+for update in range(1, 141):
     xs, ways = moving_bars(BATCH, rng)
     state, info = learner.sequence(state, xs, np.broadcast_to(ways, (STEPS, BATCH)))
-    if update % 20 == 0:
+    if update % 35 == 0:
         rates = ", ".join(f"{float(rate.mean()):.3f}" for rate in info.rates)
         print(f"update {update}: loss {float(info.loss) / STEPS:.3f}, rates {rates}")
 
