@@ -68,11 +68,10 @@ def soak(events: int, *options: str) -> dict:
             for first in range(0, steps, PART):
                 process.stdin.write(part(first, rng))  # waits: at most a pipe and a queue are ahead
                 memory.append(resident(process.pid))
-            process.stdin.close()
-            told = process.stderr.read().decode()
-            if process.wait():
-                raise RuntimeError(told)
-        predictions = sum(1 for _ in (Path(folder) / "said.jsonl").open("rb"))
+            _, told = process.communicate()
+            if process.returncode:
+                raise RuntimeError(told.decode())
+        predictions = (Path(folder) / "said.jsonl").read_bytes().count(b"\n")
         found = json.loads((out / "stream.json").read_text())
     warm = memory[int(len(memory) * WARM) :]
     return {

@@ -8,6 +8,7 @@ import numpy as np
 from jax import random
 
 import tracegrad as tg
+from numpy_program import Program
 from tracegrad.learn.paths import pull_back
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.planner import Work, choose
@@ -68,7 +69,6 @@ def block(net, rule, loss=None, data=None, plan=None, stream=None, feedback=None
     )
     data = data or Data(inputs(), targets(), weights(), None)
 
-    @jax.jit
     def compute(net, data, stream, feedback):
         circuit = net.discretise()
         batch = data.xs.shape[1]
@@ -77,7 +77,8 @@ def block(net, rule, loss=None, data=None, plan=None, stream=None, feedback=None
         return outcome._replace(gradient=pull_back(net, outcome.gradient))
 
     feedback = rule.signal.init(net, random.key(5)) if feedback is None else feedback
-    return compute(net, data, stream, feedback)
+    given = (net, data, stream, feedback)
+    return jax.tree.map(jnp.asarray, Program(compute, *given)(*given))
 
 
 def gradient(net, rule, **options):

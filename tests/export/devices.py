@@ -55,13 +55,13 @@ class Case(NamedTuple):
     end: dict[str, np.ndarray]
 
 
-def small(rule: str, neuron: str, numbers: str, size: int = 8) -> Device:
+def small(rule: str, neuron: str, numbers: str, rate: float = 2.0**-6, size: int = 8) -> Device:
     net = tg.Network(
         tg.Layer(tg.Dense(64, size, gain=4.0), NEURONS[neuron], tg.Dense(size, size, gain=0.3)),
         readout=tg.Readout(size, 10, tau=20e-3),
         dt=1e-3,
     ).freeze("*.neuron.*")
-    lesson = Lesson(getattr(tg.rules, rule)(), SUBSTRATES[numbers], 2.0**-6, 3)
+    lesson = Lesson(getattr(tg.rules, rule)(), SUBSTRATES[numbers], rate, 3)
     return device(net.init(jax.random.key(1)), lesson)
 
 
@@ -74,8 +74,8 @@ def digits(steps: int) -> Block:
 
 
 @cache
-def case(rule: str, neuron: str, steps: int, numbers: str = "mcu8") -> Case:
-    made, block = small(rule, neuron, numbers), digits(steps)
+def case(rule: str, neuron: str, steps: int, numbers: str = "mcu8", rate: float = 2.0**-6) -> Case:
+    made, block = small(rule, neuron, numbers, rate), digits(steps)
 
     def seen(state):
         now = remembered(made, state)

@@ -74,7 +74,6 @@ MUTANTS = {
     "no reset": ("(spike ? TG_RESET : INT64_C(0))", "INT64_C(0)"),
     "traces of new spikes": ("learner->spikes_before[i], &rec", "learner->spikes[i], &rec"),
     "a signal of the next step": ("tg_hear(learner, errors, targets);", ""),
-    "weights do not saturate": ("tg_fit(*weight + bits, TG_WEIGHT)", "(*weight + bits)"),
     "an error of the wrong sign": ("outputs[k] - targets[k];", "outputs[k] + targets[k];"),
 }  # fmt: skip
 
@@ -85,6 +84,18 @@ def test_a_wrong_library_is_found_out(compiler, tmp_path, mutant):
     files = case("eprop", "LIF", STEPS).files
     changed = {name: text.replace(old, new) for name, text in files.items()}
     assert changed != files
+    assert ran(tmp_path, changed, compiler, "-O1", "-w").startswith("different at step")
+
+
+def test_weights_saturate(compiler, tmp_path):
+    """At a rate so large that they do, as the simulation's; and a library without it is found."""
+    done = case("eprop", "LIF", 1000, rate=2.0)
+    most = max(np.abs(a).max() for name, a in done.end.items() if name.startswith("weights."))
+    assert most in (127, 128)
+    assert ran(tmp_path, done.files, compiler, *STRICT, "-O2") == "equal for 1000 steps\n"
+    old, new = "tg_fit(*weight + bits, TG_WEIGHT)", "(*weight + bits)"
+    changed = {name: text.replace(old, new) for name, text in done.files.items()}
+    assert changed != done.files
     assert ran(tmp_path, changed, compiler, "-O1", "-w").startswith("different at step")
 
 

@@ -176,7 +176,7 @@ def test_a_round_trip_keeps_every_bit_in_single_precision(name, tmp_path):
 
 
 def test_a_convolutional_network_comes_back(tmp_path):
-    first = tg.Conv((2, 8, 8), channels=3, kernel=3, padding=1, stride=2, biased=True)
+    first = tg.Conv((2, 8, 8), channels=3, kernel=3, padding=1, stride=2, bias=True)
     pool = tg.Pool(first.out_shape, kernel=2, gain=3.0)
     sums = tg.Pool(pool.out_shape, kernel=(2, 1), gain=2.0)
     made = tg.Network(

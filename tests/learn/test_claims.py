@@ -8,6 +8,7 @@ import claims
 import oracle
 import tracegrad as tg
 from claims import assert_differ, assert_equal, gradient, network
+from numpy_program import Program
 from tracegrad import model
 from tracegrad.learn.filter import NoFilter
 from tracegrad.learn.plans.chunk import Chunk
@@ -93,7 +94,10 @@ LOSS = tg.losses.mean_squared_error(PENALTY)
 
 
 def _oracle(net, cut, loss=LOSS):
-    return oracle.gradient(net, cut, loss, claims.inputs(), claims.targets(), claims.weights())
+    data = (claims.inputs(), claims.targets(), claims.weights())
+    return Program(lambda net, *data: oracle.gradient(net, cut, loss, *data), net, *data)(
+        net, *data
+    )
 
 
 def test_every_neuron_is_in_a_network():

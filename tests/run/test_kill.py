@@ -93,6 +93,8 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
     assert made.process.stdin is not None
     made.process.stdin.close()
     made.process.wait(PATIENCE)
+    assert made.process.stdout is not None
+    made.process.stdout.close()
     made.errors.close()
 
 

@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 
 from stream.flow import as_text, flow
+from tiny import LINES, TINY
 from tracegrad.run.cli import main
 from tracegrad.run.folder import RunFolder, open_run
 from tracegrad.run.weights import parameters
 from tracegrad.stream.sources.records import Event, Label
 from tracegrad.stream.start import begin
-
-from .conftest import LINES, TINY
 
 SETTINGS = """
 format = 2
@@ -153,7 +152,7 @@ def test_ctrl_c_ends_it_with_counts_and_weights(settings, tmp_path):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(root / "src")},
+        env={**os.environ, "PYTHONPATH": str(root / "src"), "JAX_ENABLE_X64": "1"},
     )
     assert process.stdin and process.stdout
     records = [Event(1000 * step, step % LINES) for step in range(100)]

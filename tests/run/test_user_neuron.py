@@ -30,7 +30,7 @@ class MyNeuron(tg.AbstractNeuron):
     def output(self, c, s): return self.surrogate(s["v"] - 1.0)
 """
 MISTAKES = [  # (content of my.py, how it is named, the sentence)
-    (NEURON, "LIFF", "A neuron is named FILE.py:Class or is one of LIF, CubaLIF, .*got 'LIFF'"),
+    (NEURON, "LIFF", "A neuron is named FILE.py:Class or is one of LIF, IF, CubaLIF, .*got 'LIFF'"),
     (NEURON, "my.py", "A neuron is named FILE.py:Class"),
     (NEURON, "my.py:", "A neuron is named FILE.py:Class"),
     (NEURON, "other.py:MyNeuron", "There is no file other.py."),

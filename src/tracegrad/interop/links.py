@@ -143,9 +143,8 @@ def _conv(of: Named, shape: tuple[int, int, int], drive: Drive | None) -> Conv:
         weight.shape[2:],
         stride,
         padding,
-        biased=biased,  # pyright: ignore[reportCallIssue]
-        weight=jnp.asarray(weight, float),
-        bias=jnp.asarray(bias, float) if biased else None,
+        weight=jnp.asarray(weight, float),  # pyright: ignore[reportCallIssue]
+        bias=jnp.asarray(bias, float) if biased else False,
     )
 
 

@@ -9,7 +9,7 @@ from tracegrad.model.surrogate import AbstractSurrogate, SuperSpike
 
 
 class IF(AbstractNeuron):
-    r"""Integrate-and-fire.
+    r"""Integrate-and-fire: adds up what arrives, without a leak.
 
     $v^t=\mathrm{reset}(v^{t-1},\ z^{t-1})+I^t,\quad z^t=\Theta(v^t/\vartheta-1)$   (1)
 

@@ -25,7 +25,10 @@ TASK, RULE = "task_options", "rule_options"
 
 
 # Settings that the first results did not have yet, as they are where nobody sets them.
-LATER = ('substrate = "none"', 'memory_limit = "none"', 'on_nan = "stop"')
+LATER = (
+    *('substrate = "none"', 'memory_limit = "none"', 'on_nan = "stop"'),
+    *('conv = "none"', "shift = 0"),
+)
 
 
 @dataclass(frozen=True)
