@@ -78,7 +78,13 @@ def block(net, rule, loss=None, data=None, plan=None, stream=None, feedback=None
 
     feedback = rule.signal.init(net, random.key(5)) if feedback is None else feedback
     given = (net, data, stream, feedback)
-    return jax.tree.map(jnp.asarray, Program(compute, *given)(*given))
+    return evaluated(compute, *given)
+
+
+def evaluated(function, *given):
+    """What a function gives, evaluated by NumPy, as arrays of JAX."""
+    found = Program(function, *given)(*given)
+    return jax.tree.map(lambda a: jnp.asarray(a) if isinstance(a, np.ndarray) else a, found)
 
 
 def gradient(net, rule, **options):

@@ -13,7 +13,6 @@ UFUNCS = {
     "add_any": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
-    "div": np.divide,
     "max": np.maximum,
     "min": np.minimum,
     "neg": np.negative,
@@ -66,8 +65,16 @@ def _iota(*_, dtype, shape, dimension, **__):
     return np.broadcast_to(np.arange(shape[dimension], dtype=dtype).reshape(lifted), shape)
 
 
+def _div(a, b):
+    """Of whole numbers the quotient without its fraction, as XLA has it."""
+    if np.issubdtype(a.dtype, np.floating):
+        return np.divide(a, b)
+    return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))
+
+
 PRIMITIVES = {name: lambda *xs, ufunc=ufunc, **_: ufunc(*xs) for name, ufunc in UFUNCS.items()} | {
     "broadcast_in_dim": _broadcast,
+    "div": _div,
     "dot_general": _dot,
     "slice": _slice,
     "iota": _iota,
@@ -118,8 +125,10 @@ def _run(jaxpr, consts, arguments):
 
 def _evaluate(equation, inputs):
     name, params = equation.primitive.name, equation.params
-    if name in PRIMITIVES:
+    if name in PRIMITIVES and not any(map(_is_key, inputs)):
         found = PRIMITIVES[name](*map(np.asarray, inputs), **params)
+        first = found[0] if isinstance(found, list | tuple) else found
+        assert first.dtype == equation.outvars[0].aval.dtype, f"{name} changed the type"
     elif name in CONTROL:
         found = CONTROL[name](*inputs, **params)
     else:
@@ -129,9 +138,11 @@ def _evaluate(equation, inputs):
 
 def _plain(value):
     """An array of NumPy; random keys stay as they are."""
-    if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
-        return value
-    return np.asarray(value)
+    return value if _is_key(value) else np.asarray(value)
+
+
+def _is_key(value):
+    return isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
 def _scan(*inputs, jaxpr, num_consts, num_carry, length, reverse, **_):

@@ -10,7 +10,6 @@ from jax import random
 import claims
 import tracegrad as tg
 from claims import network
-from numpy_program import Program
 from tracegrad.learn.alike import alike
 from tracegrad.learn.optimiser import is_plain_sgd
 from tracegrad.learn.plans.chunked_sgd import ChunkedSGD
@@ -50,7 +49,7 @@ def learn(case, plan, batch=1, optimiser=None, valid=None):
     for cut in (slice(0, 16), slice(16, 19), slice(0, STEPS)):
         there = None if valid is None else valid[cut]
         given = (state, xs[cut], ys[cut], weight[cut], there)
-        state, info = jax.tree.map(jnp.asarray, Program(learner.run, *given)(*given))
+        state, info = claims.evaluated(learner.run, *given)
         infos.append(info)
     return state, infos
 
