@@ -42,14 +42,18 @@ class Loss(NamedTuple):
             )
 
 
+def _require_classes(loss: str, y: Float[Array, "batch o"], target: Num[Array, "batch *o"]) -> None:
+    if not jnp.issubdtype(target.dtype, jnp.integer) or target.ndim != y.ndim - 1:
+        raise TypeError(
+            f"{loss} needs integer class targets of shape {y.shape[:-1]}, got {target.dtype} of "
+            f"shape {target.shape}. For real targets use mean_squared_error."
+        )
+
+
 def _cross_entropy(
     y: Float[Array, "batch o"], target: Int[Array, " batch"]
 ) -> Float[Array, " batch"]:
-    if not jnp.issubdtype(target.dtype, jnp.integer) or target.ndim != y.ndim - 1:
-        raise TypeError(
-            f"cross_entropy needs integer class targets of shape {y.shape[:-1]}, got "
-            f"{target.dtype} of shape {target.shape}. For real targets use mean_squared_error."
-        )
+    _require_classes("cross_entropy", y, target)
     return optax.softmax_cross_entropy_with_integer_labels(y, target)
 
 
@@ -84,11 +88,7 @@ def mean_squared_error(rate: RateRegulariser | None = None) -> Loss:
 def _class_squared_error(
     y: Float[Array, "batch o"], target: Int[Array, " batch"]
 ) -> Float[Array, " batch"]:
-    if not jnp.issubdtype(target.dtype, jnp.integer) or target.ndim != y.ndim - 1:
-        raise TypeError(
-            f"class_squared_error needs integer class targets of shape {y.shape[:-1]}, got "
-            f"{target.dtype} of shape {target.shape}. For real targets use mean_squared_error."
-        )
+    _require_classes("class_squared_error", y, target)
     return _squared_error(y, jax.nn.one_hot(target, y.shape[-1], dtype=y.dtype))
 
 
