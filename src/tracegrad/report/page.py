@@ -5,11 +5,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from html import escape
-from importlib import import_module
 from importlib.resources import files
 from string import Template
 
-from tracegrad.errors import UsageError
+from tracegrad.data.extras import extra
 from tracegrad.report.panels.confusion import confusion
 from tracegrad.report.panels.cost import cost
 from tracegrad.report.panels.factors import factors
@@ -59,13 +58,7 @@ def in_script(value: object) -> str:
 
 def plotting_library() -> str:
     """The source of Plotly, about 5 MB; `UsageError` if it is not installed."""
-    try:
-        return import_module("plotly.offline").get_plotlyjs()
-    except ImportError as error:
-        raise UsageError(
-            "A report needs the package plotly, which is not installed. "
-            "Run: python -m pip install 'tracegrad[report]'."
-        ) from error
+    return extra("plotly.offline", "Reports", "report").get_plotlyjs()
 
 
 def _text(name: str) -> str:

@@ -94,6 +94,11 @@ def stacked(rows: Sequence[Row], label: str, height: int) -> tuple[list[Trace], 
     return traces, layout
 
 
+def pen(at: int) -> dict[str, str]:
+    """Colour and dash of the line of that number."""
+    return {"color": COLOURS[at % len(COLOURS)], "dash": DASHES[at % len(DASHES)]}
+
+
 def numbers(values: Num[np.ndarray, "..."]) -> list[Any]:
     """An array as JSON holds it, exactly; None for what is not finite."""
     held = values.astype(object)

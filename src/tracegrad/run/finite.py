@@ -72,12 +72,17 @@ def _in_states(suspects: Suspects) -> Iterator[str]:
 def _in_weights(suspects: Suspects) -> Iterator[str]:
     steps = _bad_steps(suspects.outputs)
     when = f"the update before step {steps[0]}" if len(steps) else "the last update"
-    network = suspects.after
+    for name in broken(suspects.after):
+        layer, _, quantity = name.rpartition(".")
+        yield f"{when}, {layer}: its {quantity} is not finite"
+
+
+def broken(network: Network) -> Iterator[str]:
+    """Names of the parameters in which a number is not finite."""
     names, values = jax.tree.leaves(network.names()), jax.tree.leaves(network)
     for name, value in zip(names, values, strict=True):
         if not bool(jnp.all(jnp.isfinite(value))):
-            layer, _, quantity = name.rpartition(".")
-            yield f"{when}, {layer}: its {quantity} is not finite"
+            yield name
 
 
 def _bad_steps(values: ArrayLike) -> np.ndarray:

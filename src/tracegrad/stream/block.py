@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from tracegrad.errors import UsageError
 from tracegrad.learn.plans.plan import Data
-from tracegrad.run.finite import NotFiniteError, all_finite
+from tracegrad.run.finite import NotFiniteError, all_finite, broken
 from tracegrad.run.learner import Learner
 from tracegrad.run.learner_state import LearnerState
 from tracegrad.stream.bins import NO_LABEL, Step
@@ -22,7 +22,7 @@ class Learned(NamedTuple):
     losses: Float[np.ndarray, "T"]
 
 
-class Block:
+class StepBlock:
     """Up to `steps` steps at once: whole windows of `update_every`, and as many as there are.
 
     The number of windows is an argument of the compiled program, so a block that is not full costs
@@ -90,10 +90,8 @@ def _blame(state: LearnerState, outputs: np.ndarray, steps: list[Step]) -> NotFi
     """The error that names the step and the quantity, as far as the stream tells."""
     bad = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
     when = steps[min(int(bad[0]), len(steps) - 1)].start if len(bad) else steps[-1].start
-    network = state.network
-    names, values = jax.tree.leaves(network.names()), jax.tree.leaves(network)
-    broken = [n for n, v in zip(names, values, strict=True) if not np.isfinite(np.asarray(v)).all()]
-    what = broken[0] if broken else "the readout" if len(bad) else "the optimiser's state"
+    otherwise = "the readout" if len(bad) else "the optimiser's state"
+    what = next(broken(state.network), otherwise)
     return NotFiniteError(
         f"Learning stopped in the step at {when} us: {what} is not finite. Lower the learning rate "
         "or the gains of the weights."

@@ -14,7 +14,7 @@ from tracegrad.errors import UsageError
 from tracegrad.run.learner import Learner
 from tracegrad.run.learner_state import LearnerState
 from tracegrad.stream.bins import NO_LABEL, Bins, Step
-from tracegrad.stream.block import Block as StepBlock
+from tracegrad.stream.block import StepBlock
 from tracegrad.stream.counts import Ledger
 from tracegrad.stream.form import Form
 from tracegrad.stream.gate import Gate

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tyro
 
+from tracegrad.data.extras import extra
 from tracegrad.errors import UsageError
 from tracegrad.run.control import ask, wish
 from tracegrad.run.folder import open_run
@@ -30,15 +31,9 @@ def watch(arguments: list[str]) -> None:
         raise UsageError("watch needs a run folder: tracegrad watch RUN.")
     run = open_run(options.run)
     run.config()
-    try:
-        import uvicorn
+    uvicorn, _ = (extra(package, "Live pages", "watch") for package in ("uvicorn", "starlette"))
+    from tracegrad.watch.app import watched  # imports starlette
 
-        from tracegrad.watch.app import watched
-    except ImportError as error:
-        raise UsageError(
-            f"watch needs the package {error.name}, which is not installed. "
-            "Run: python -m pip install 'tracegrad[watch]'."
-        ) from error
     token = secrets.token_urlsafe(24)
     app = watched(run, token)
     with socket.create_server(("127.0.0.1", options.port)) as listening:

@@ -7,7 +7,6 @@ import numpy as np
 from tracegrad.report.section import (
     BLUE,
     COLOURS,
-    DASHES,
     GREEN,
     PURPLE,
     RED,
@@ -19,6 +18,7 @@ from tracegrad.report.section import (
     milliseconds,
     nothing,
     numbers,
+    pen,
     plain,
     stacked,
 )
@@ -84,7 +84,7 @@ def _derivatives(time: list[float], seen: Factors, kinds: tuple[str, ...]) -> li
         {
             **_line(time, values, name, COLOURS[at % len(COLOURS)]),
             "mode": "lines+text",
-            "line": _pen(at),
+            "line": {**pen(at), "width": 2},
             "text": [""] * (len(time) - 1) + [plain(name)],
             "textposition": "bottom left" if at % 2 else "top left",
             "cliponaxis": False,
@@ -94,13 +94,9 @@ def _derivatives(time: list[float], seen: Factors, kinds: tuple[str, ...]) -> li
     ]
 
 
-def _pen(at: int) -> dict:
-    return {"color": COLOURS[at % len(COLOURS)], "dash": DASHES[at % len(DASHES)], "width": 2}
-
-
 def _line(time: list[float], values: np.ndarray, name: str, colour: str) -> Trace:
-    pen = {"color": colour, "width": 2}
-    return {"x": time, "y": numbers(values), "name": plain(name), "mode": "lines", "line": pen}
+    made = {"x": time, "y": numbers(values), "name": plain(name), "mode": "lines"}
+    return made | {"line": {"color": colour, "width": 2}}
 
 
 def _bars(time: list[float], values: np.ndarray, name: str, colour: str) -> Trace:

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from tracegrad.inspect import Fidelity
 from tracegrad.report.section import (
-    COLOURS,
-    DASHES,
     Block,
     Plot,
     Row,
@@ -14,6 +12,7 @@ from tracegrad.report.section import (
     Trace,
     nothing,
     numbers,
+    pen,
     plain,
     stacked,
 )
@@ -64,7 +63,7 @@ def _lines(found: Fidelity, quantity: str) -> list[Trace]:
             "name": plain(entry.name),
             "mode": "lines+markers",
             "marker": {"size": 5, "symbol": at},
-            "line": {"color": COLOURS[at % len(COLOURS)], "dash": DASHES[at % len(DASHES)]},
+            "line": pen(at),
             "showlegend": quantity == "cosine",
             "connectgaps": False,
         })  # fmt: skip

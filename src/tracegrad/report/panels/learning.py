@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from tracegrad.report.section import (
-    COLOURS,
-    DASHES,
     Block,
     Plot,
     Row,
     Section,
     Trace,
+    pen,
     plain,
     stacked,
 )
@@ -71,7 +70,7 @@ def _line(run: Seen, at: int, values: Sequence[float | None], part: str) -> Trac
         "y": list(values),
         "name": plain(f"{run.label}, {part}"),
         "mode": "lines+markers",
-        "line": {"color": COLOURS[at % len(COLOURS)], "dash": DASHES[at % len(DASHES)]},
+        "line": pen(at),
         "opacity": 1.0 if part == "test" else 0.45,
         "showlegend": part == "test",
     }
