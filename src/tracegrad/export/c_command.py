@@ -47,6 +47,8 @@ def export_c(arguments: list[str]) -> None:
     print(f"Library: {done.path} (make -C {done.path} test)")
     print("The device goes on from the run's weights by plain gradient descent, rate", end=" ")
     print(f"{options.learning_rate:g}, on the squared error to the class.")
+    if run.config().learning.rate_strength:
+        print("The run's rate regulariser is left out: the library has none.")
     if done.size is not None:
         print(f"Flash {done.size.flash} bytes, RAM {done.size.ram} bytes ({done.size.compiler}).")
 
