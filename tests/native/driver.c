@@ -48,11 +48,14 @@ static void *buffer(int64_t sizes[MOST], XLA_FFI_Buffer *made) {
   }
   char *data = malloc((size_t)(size * bytes) + (size == 0));
   for (int64_t i = 0; i < size; i++) {
+    const int last = (i + 1) % sizes[rank - 1] == 0; /* of a row of marks: its first bit exists */
     if (bytes == 1) data[i] = uniform() < 0.9;
+    else if (bytes == 2) ((uint16_t *)data)[i] = uniform() < 0.5 ? 0 : last ? 1 : 0x8421;
     else if (rank == 1) ((REAL *)data)[i] = (REAL)(0.5 + 0.4 * uniform()); /* a coefficient */
     else ((REAL *)data)[i] = uniform() < 0.5 ? 0 : (REAL)uniform();
   }
-  *made = (XLA_FFI_Buffer){.data = data, .rank = rank, .dims = sizes};
+  const XLA_FFI_DataType type = bytes == 2 ? XLA_FFI_DataType_U16 : XLA_FFI_DataType_INVALID;
+  *made = (XLA_FFI_Buffer){.dtype = type, .data = data, .rank = rank, .dims = sizes};
   return made;
 }
 
@@ -74,7 +77,7 @@ int main(void) {
   for (int i = 0; i < started; i++) pthread_join(threads[i], NULL);
   double sum = 0;
   for (int r = 0; r < numbers[1]; r++) {
-    int64_t size = 1;
+    int64_t size = buffers[1][r].dtype != XLA_FFI_DataType_U16; /* marks are no numbers */
     for (int64_t d = 0; d < buffers[1][r].rank; d++) size *= sizes[1][r][d];
     for (int64_t i = 0; i < size; i++) sum += ((REAL *)buffers[1][r].data)[i];
   }

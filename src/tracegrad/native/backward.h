@@ -8,10 +8,11 @@
      GRADIENT_C                      whether coefficients have a gradient
      neuron_back                     one step back for some neurons
 
-   In: xs (T,B,m), valid (T,B) or nothing, outputs (T,B,n), output before (B,n), asked (T,B,n),
+   In: xs (T,B,m), their marks (T,B,words), valid (T,B) or nothing, outputs (T,B,n), their marks
+   (T,B,words), output before (B,n), asked (T,B,n),
    kept states and currents (T,B,n), states before (B,n) that are read, coefficients (n),
    self-weights (n), taps (2 TAPS), cotangents of states, output and taps after the block (A,B,n).
-   Out: gradients of weights (m,n), recurrent weights (n,n), biases (n), coefficients (n), and the
+   Out: gradients of weights (n,m), recurrent weights (n,n), biases (n), coefficients (n), and the
    cotangents before the block (A,B,n). */
 #include "runtime.h"
 
@@ -30,94 +31,82 @@ typedef struct {
   const REAL *xs, *z, *z0, *asked[ASKED + 1], *s[STATES + 1], *i[PORTS], *s0[STATES + 1];
   const REAL *c[COEFFICIENTS + 1], *own[PORTS], *taps, *later;
   const uint8_t *valid;
+  const Mark *mark_x, *mark_z;
+  Mark *mark_z0;
   REAL *d_weight[PORTS], *d_recurrent[PORTS], *d_bias[PORTS], *d_c[COEFFICIENTS + 1], *earlier;
   Lists *below, *itself;
 } Backward;
 
+/* What reached a stage at a step: its input, or its own output before; and the marks. */
 typedef struct {
-  int64_t size, room;
-  int32_t *line, *place;
-  REAL *value;
-} Found;
+  const REAL *row;
+  const Mark *mark;
+} Incoming;
 
-static int make_room(Found *found, int64_t more) {
-  if (found->size + more <= found->room) return 0;
-  found->room = 2 * found->room + more;
-  int32_t *line = realloc(found->line, sizeof(int32_t) * (size_t)found->room);
-  if (line) found->line = line;
-  int32_t *place = realloc(found->place, sizeof(int32_t) * (size_t)found->room);
-  if (place) found->place = place;
-  REAL *value = realloc(found->value, sizeof(REAL) * (size_t)found->room);
-  if (value) found->value = value;
-  return !line || !place || !value;
+static Incoming incoming(const Backward *f, int own, int64_t t, int64_t b) {
+  const int64_t now = t * f->B + b, last = now - f->B;
+  if (!own) return (Incoming){f->xs + now * f->m, f->mark_x + now * words(f->m)};
+  if (!t) return (Incoming){f->z0 + b * f->n, f->mark_z0 + b * words(f->n)};
+  return (Incoming){f->z + last * f->n, f->mark_z + last * words(f->n)};
 }
 
-/* Rows of one group, read one after the other, sorted by line. */
-static int sort_events(Lists *lists, const Backward *f, int64_t group, int64_t lines, int own) {
-  const int64_t first = group * f->samples;
+/* Events of one group, sorted by line: listed row by row and counted, then put in their places. */
+static int sort_events(Lists *lists, const Backward *f, int64_t group, int own) {
+  const int64_t first = group * f->samples, lines = own ? f->n : f->m;
   const int64_t last = first + f->samples < f->B ? first + f->samples : f->B;
-  Found found = {0};
-  int64_t *start = calloc((size_t)lines + 2, sizeof(int64_t));
-  int wrong = !start;
-  for (int64_t b = first; b < last && !wrong; b++)
-    for (int64_t t = 0; t < f->T && !wrong; t++) {
-      const int64_t row = t * f->B + b;
-      if (f->valid && !f->valid[row]) continue;
-      const REAL *from = !own  ? f->xs + row * lines
-                         : !t  ? f->z0 + b * lines
-                               : f->z + (row - f->B) * lines;
-      if ((wrong = make_room(&found, lines))) break;
-      const int64_t ahead = t + 1 < f->T ? f->B * lines : 0;
-      const int64_t here =
-          events_of(from, lines, own && !t ? 0 : ahead, found.line + found.size,
-                    found.value + found.size);
-      for (int64_t e = 0; e < here; e++) {
-        found.place[found.size + e] = (int32_t)((b - first) * f->T + t);
-        start[found.line[found.size + e] + 2]++;
-      }
-      found.size += here;
-    }
-  lists->place = malloc(sizeof(int32_t) * (size_t)(found.size + 1));
-  lists->value = malloc(sizeof(REAL) * (size_t)(found.size + 1));
-  wrong = wrong || !lists->place || !lists->value;
-  if (!wrong) {
-    for (int64_t line = 0; line < lines; line++) start[line + 2] += start[line + 1];
-    for (int64_t e = 0; e < found.size; e++) {
-      const int64_t to = start[found.line[e] + 1]++;
-      lists->place[to] = found.place[e];
-      lists->value[to] = found.value[e];
+  const int64_t rows = (last - first) * f->T;
+  int64_t total = 0, found = 0;
+  for (int64_t r = 0; r < rows; r++)
+    total += events_in(incoming(f, own, r % f->T, first + r / f->T).mark, lines);
+  int64_t *start = lists->start = calloc((size_t)lines + 2, sizeof(int64_t));
+  lists->place = malloc(sizeof(int32_t) * (size_t)(total + 1));
+  lists->value = malloc(sizeof(REAL) * (size_t)(total + 1));
+  int32_t *line = malloc(sizeof(int32_t) * (size_t)(total + SLACK));
+  int32_t *here = calloc((size_t)rows + 1, sizeof(int32_t));
+  const int wrong = !start || !lists->place || !lists->value || !line || !here;
+  for (int64_t r = 0; r < rows && !wrong; r++) {
+    const int64_t t = r % f->T, b = first + r / f->T;
+    if (f->valid && !f->valid[t * f->B + b]) continue;
+    here[r] = (int32_t)expand(incoming(f, own, t, b).mark, lines, line + found);
+    for (int64_t e = 0; e < here[r]; e++) start[line[found++] + 2]++;
+  }
+  for (int64_t k = 0; k < lines && !wrong; k++) start[k + 2] += start[k + 1];
+  found = 0;
+  for (int64_t r = 0; r < rows && !wrong; r++) {
+    const REAL *row = incoming(f, own, r % f->T, first + r / f->T).row;
+    for (int64_t e = 0; e < here[r]; e++) {
+      const int32_t from = line[found++];
+      const int64_t to = start[from + 1]++;
+      lists->place[to] = (int32_t)r;
+      lists->value[to] = row[from];
     }
   }
-  lists->start = start;
-  free(found.line);
-  free(found.place);
-  free(found.value);
+  free(line);
+  free(here);
   return wrong;
 }
 
 static int sort_group(void *shared, int64_t group) {
   const Backward *f = shared;
-  int wrong = sort_events(f->below + group, f, group, f->m, 0);
-  if (RECURRENT) wrong |= sort_events(f->itself + group, f, group, f->n, 1);
+  int wrong = sort_events(f->below + group, f, group, 0);
+  if (RECURRENT) wrong |= sort_events(f->itself + group, f, group, 1);
   return wrong;
 }
 
-/* out[line][0..w) += sum over the line's events of value * d[place]. */
-static void accumulate(REAL *out, int64_t n, int64_t w, const REAL *d, const Lists *lists,
-                       int64_t lines) {
+/* out[line] += sum over the line's events of value * d[place]. */
+static void accumulate(REAL *out, const REAL *d, const Lists *lists, int64_t lines) {
   for (int64_t line = 0; line < lines; line++) {
     const int64_t end = lists->start[line + 1];
     int64_t e = lists->start[line];
     if (e == end) continue;
-    Vector sum[VECTORS] = {0};
+    Vector *to = (Vector *)(out + line * WIDTH), sum[VECTORS];
+    for (int v = 0; v < VECTORS; v++) sum[v] = to[v];
     for (; e < end; e++) {
       const REAL *from = d + (int64_t)lists->place[e] * WIDTH;
       const REAL value = lists->value[e];
       for (int v = 0; v < VECTORS; v++) sum[v] += value * ((const Vector *)from)[v];
     }
-    REAL flat[WIDTH], *to = out + line * n;
-    memcpy(flat, sum, sizeof flat);
-    for (int64_t j = 0; j < w; j++) to[j] += flat[j];
+    for (int v = 0; v < VECTORS; v++) to[v] = sum[v];
   }
 }
 
@@ -161,35 +150,37 @@ static int backward_column(void *shared, int64_t column) {
   const Backward *f = shared;
   const int64_t j = column * WIDTH, w = f->n - j < WIDTH ? f->n - j : WIDTH;
   const int64_t rows = f->samples * f->T;
-  REAL *memory =
-      calloc((size_t)(WIDTH * (rows * PORTS + CARRIED)), sizeof(REAL));
+  int64_t lines = 0;
+  for (int p = 0; p < PORTS; p++) lines += FROM_BELOW[p] * f->m + FROM_ITSELF[p] * f->n;
+  REAL *memory = calloc((size_t)(WIDTH * (rows * PORTS + CARRIED + lines)), sizeof(REAL));
   if (!memory) return 1;
-  REAL *d[PORTS], *adjoint = memory + WIDTH * rows * PORTS;
-  for (int p = 0; p < PORTS; p++) d[p] = memory + WIDTH * rows * p;
+  REAL *d[PORTS], *adjoint = memory + WIDTH * rows * PORTS, *next = adjoint + WIDTH * CARRIED;
+  REAL *below[PORTS], *itself[PORTS];
+  for (int p = 0; p < PORTS; p++) {
+    d[p] = memory + WIDTH * rows * p;
+    below[p] = next;
+    next += FROM_BELOW[p] * f->m * WIDTH;
+    itself[p] = next;
+    next += FROM_ITSELF[p] * f->n * WIDTH;
+  }
   for (int64_t group = 0; group < f->groups; group++) {
     const int64_t first = group * f->samples;
     const int64_t last = first + f->samples < f->B ? first + f->samples : f->B;
     for (int64_t b = first; b < last; b++) go_back(f, b, j, w, adjoint, d, (b - first) * f->T);
     for (int p = 0; p < PORTS; p++) {
-      if (FROM_BELOW[p]) accumulate(f->d_weight[p] + j, f->n, w, d[p], f->below + group, f->m);
-      if (FROM_ITSELF[p])
-        accumulate(f->d_recurrent[p] + j, f->n, w, d[p], f->itself + group, f->n);
+      if (FROM_BELOW[p]) accumulate(below[p], d[p], f->below + group, f->m);
+      if (FROM_ITSELF[p]) accumulate(itself[p], d[p], f->itself + group, f->n);
       if (!f->d_bias[p]) continue;
       for (int64_t r = 0; r < (last - first) * f->T; r++)
         for (int64_t k = 0; k < w; k++) f->d_bias[p][j + k] += d[p][r * WIDTH + k];
     }
   }
+  for (int p = 0; p < PORTS; p++) {
+    if (FROM_BELOW[p]) transpose(below[p], WIDTH, f->m, w, f->d_weight[p] + j * f->m, f->m);
+    if (FROM_ITSELF[p]) transpose(itself[p], WIDTH, f->n, w, f->d_recurrent[p] + j * f->n, f->n);
+  }
   free(memory);
   return 0;
-}
-
-static void clear(XLA_FFI_CallFrame *frame) {
-  for (int64_t r = 0; r < frame->rets.size; r++) {
-    XLA_FFI_Buffer *buffer = frame->rets.rets[r];
-    int64_t size = 1;
-    for (int64_t d = 0; d < buffer->rank; d++) size *= buffer->dims[d];
-    memset(buffer->data, 0, sizeof(REAL) * (size_t)size);
-  }
 }
 
 static void let_go(Lists *lists, int64_t groups) {
@@ -206,10 +197,12 @@ XLA_FFI_Error *backward(XLA_FFI_CallFrame *frame) {
   Backward f = {.T = dims(frame, 0)[0], .B = dims(frame, 0)[1], .m = dims(frame, 0)[2]};
   int a = 0, r = 0;
   f.xs = argument(frame, a++);
+  f.mark_x = argument(frame, a++);
   f.valid = size_of(frame, a) ? argument(frame, a) : NULL;
   a++;
   f.n = dims(frame, a)[2];
   f.z = argument(frame, a++);
+  f.mark_z = argument(frame, a++);
   f.z0 = argument(frame, a++);
   for (int k = 0; k < ASKED; k++) f.asked[k] = argument(frame, a++);
   for (int k = 0; k < STATES; k++)
@@ -232,7 +225,10 @@ XLA_FFI_Error *backward(XLA_FFI_CallFrame *frame) {
   for (int k = 0; k < COEFFICIENTS; k++)
     if (GRADIENT_C) f.d_c[k] = result(frame, r++);
   f.earlier = result(frame, r++);
-  clear(frame);
+  for (int p = 0; p < PORTS; p++)
+    if (f.d_bias[p]) memset(f.d_bias[p], 0, sizeof(REAL) * (size_t)f.n);
+  for (int k = 0; k < COEFFICIENTS; k++)
+    if (f.d_c[k]) memset(f.d_c[k], 0, sizeof(REAL) * (size_t)f.n);
   /* A group's cotangents of currents should stay in the second cache; threads want some groups. */
   const int64_t cache = 524288 / (int64_t)sizeof(REAL) / (WIDTH * PORTS * (f.T ? f.T : 1));
   const int64_t share = (f.B + 3) / 4;
@@ -241,9 +237,14 @@ XLA_FFI_Error *backward(XLA_FFI_CallFrame *frame) {
   f.groups = (f.B + f.samples - 1) / f.samples;
   f.below = calloc((size_t)f.groups + 1, sizeof(Lists));
   f.itself = calloc((size_t)f.groups + 1, sizeof(Lists));
-  int wrong = !f.below || !f.itself || parallel(frame, sort_group, &f, f.groups);
+  f.mark_z0 = malloc(sizeof(Mark) * (size_t)(f.B * words(f.n) + 1));
+  int wrong = !f.below || !f.itself || !f.mark_z0;
+  for (int64_t b = 0; b < f.B && !wrong; b++)
+    mark_row(f.z0 + b * f.n, f.n, 0, f.mark_z0 + b * words(f.n));
+  wrong = wrong || parallel(frame, sort_group, &f, f.groups);
   wrong = wrong || parallel(frame, backward_column, &f, (f.n + WIDTH - 1) / WIDTH);
   let_go(f.below, f.groups);
   let_go(f.itself, f.groups);
+  free(f.mark_z0);
   return wrong ? failed(frame, "events: out of memory") : NULL;
 }

@@ -1,13 +1,15 @@
 /* A layer through a block of steps, forward: currents gathered from events, one sample after the
    other, samples shared among threads. The file that includes this defines
 
-     REAL, STATES, PORTS, COEFFICIENTS, BIAS
+     REAL, STATES, PORTS, COEFFICIENTS, BIAS, RECURRENT
+     MARKED                          whether the input comes with its marks
      FROM_BELOW[p], FROM_ITSELF[p]   which currents have weights
      KEEP_STATE[k], KEEP_CURRENT[p]  what the way back will read
      neuron_step                     every neuron's step and output
 
-   In: xs (T,B,m), valid (T,B) or nothing, weights (m,n), recurrent weights (n,n), biases (n),
-   coefficients (n), states (B,n), output (B,n). Out: outputs (T,B,n), states and output at the
+   In: xs (T,B,m), marks of xs (T,B,words) or nothing, valid (T,B) or nothing, weights (n,m),
+   recurrent weights (n,n), biases (n), coefficients (n), states (B,n), output (B,n). Out: outputs
+   (T,B,n), their marks (T,B,words), marks of xs unless they came with it, states and output at the
    end (B,n), what is kept (T,B,n). */
 #include "runtime.h"
 
@@ -16,43 +18,68 @@ typedef struct {
   const REAL *xs, *weight[PORTS], *recurrent[PORTS], *bias[PORTS];
   const REAL *c[COEFFICIENTS + 1], *s0[STATES + 1], *z0;
   const uint8_t *valid;
+  const Mark *marked;
+  Mark *mark_x, *mark_z;
+  REAL *turned[2 * PORTS];
   REAL *z, *s_end[STATES + 1], *z_end, *kept_s[STATES + 1], *kept_i[PORTS];
 } Forward;
 
+/* Weights with a line for every input, so that an event adds one line; 16 neurons an item. */
+static int turn(void *shared, int64_t item) {
+  const Forward *f = shared;
+  const int64_t j = 16 * item, high = f->n - j < 16 ? f->n - j : 16;
+  for (int p = 0; p < PORTS; p++) {
+    if (FROM_BELOW[p])
+      transpose(f->weight[p] + j * f->m, f->m, high, f->m, f->turned[p] + j, f->n);
+    if (FROM_ITSELF[p])
+      transpose(f->recurrent[p] + j * f->n, f->n, high, f->n, f->turned[PORTS + p] + j, f->n);
+  }
+  return 0;
+}
+
 static int forward_sample(void *shared, int64_t b) {
   const Forward *f = shared;
-  const int64_t n = f->n, m = f->m;
-  REAL *memory = malloc(sizeof(REAL) * (size_t)(n * (STATES + PORTS + 1) + m + n));
-  int32_t *line = malloc(sizeof(int32_t) * (size_t)(m + n));
-  if (!memory || !line) {
+  const int64_t n = f->n, m = f->m, wide = words(m), own_wide = words(n);
+  REAL *memory = malloc(sizeof(REAL) * (size_t)(n * (STATES + PORTS + 2) + m));
+  int32_t *line = malloc(sizeof(int32_t) * (size_t)(m + n + 2 * SLACK));
+  Mark *first = malloc(sizeof(Mark) * (size_t)own_wide);
+  if (!memory || !line || !first) {
     free(memory);
     free(line);
+    free(first);
     return 1;
   }
-  REAL *s[STATES + 1], *i[PORTS], *z = memory, *value = memory + n * (STATES + PORTS + 1);
+  REAL *s[STATES + 1], *i[PORTS], *z = memory;
+  REAL *own_value = memory + n * (STATES + PORTS + 1), *value = own_value + n;
+  int32_t *own_line = line + m + SLACK;
   for (int k = 0; k < STATES; k++) {
     s[k] = memory + (1 + k) * n;
     memcpy(s[k], f->s0[k] + b * n, sizeof(REAL) * (size_t)n);
   }
   for (int p = 0; p < PORTS; p++) i[p] = memory + (1 + STATES + p) * n;
   memcpy(z, f->z0 + b * n, sizeof(REAL) * (size_t)n);
+  mark_row(z, n, 0, first);
+  int64_t own = RECURRENT ? events_of(z, first, n, own_line, own_value) : 0;
   for (int64_t t = 0; t < f->T; t++) {
     const int64_t row = t * f->B + b;
+    const REAL *x = f->xs + row * m;
+    if (!MARKED) mark_row(x, m, t + 1 < f->T ? f->B * m : 0, f->mark_x + row * wide);
     if (!f->valid || f->valid[row]) {
       for (int p = 0; p < PORTS; p++) {
         if (f->bias[p]) memcpy(i[p], f->bias[p], sizeof(REAL) * (size_t)n);
         else memset(i[p], 0, sizeof(REAL) * (size_t)n);
       }
-      const int64_t below = events_of(f->xs + row * m, m, t + 1 < f->T ? f->B * m : 0, line, value);
+      const Mark *marks = (MARKED ? f->marked : f->mark_x) + row * wide;
+      const int64_t below = events_of(x, marks, m, line, value);
       for (int p = 0; p < PORTS; p++)
-        if (FROM_BELOW[p]) gather(i[p], f->weight[p], n, line, value, below);
-      if (RECURRENT) {
-        const int64_t own = events_of(z, n, 0, line, value);
-        for (int p = 0; p < PORTS; p++)
-          if (FROM_ITSELF[p]) gather(i[p], f->recurrent[p], n, line, value, own);
-      }
+        if (FROM_BELOW[p]) gather(i[p], f->turned[p], n, line, value, below);
+      for (int p = 0; p < PORTS; p++)
+        if (FROM_ITSELF[p]) gather(i[p], f->turned[PORTS + p], n, own_line, own_value, own);
       neuron_step(n, s, z, i, f->c);
     }
+    Mark *mark = f->mark_z + row * own_wide;
+    mark_row(z, n, 0, mark);
+    if (RECURRENT) own = events_of(z, mark, n, own_line, own_value);
     memcpy(f->z + row * n, z, sizeof(REAL) * (size_t)n);
     for (int k = 0; k < STATES; k++)
       if (KEEP_STATE[k]) memcpy(f->kept_s[k] + row * n, s[k], sizeof(REAL) * (size_t)n);
@@ -63,6 +90,7 @@ static int forward_sample(void *shared, int64_t b) {
   memcpy(f->z_end + b * n, z, sizeof(REAL) * (size_t)n);
   free(memory);
   free(line);
+  free(first);
   return 0;
 }
 
@@ -71,6 +99,7 @@ XLA_FFI_Error *forward(XLA_FFI_CallFrame *frame) {
   Forward f = {.T = dims(frame, 0)[0], .B = dims(frame, 0)[1], .m = dims(frame, 0)[2]};
   int a = 0, r = 0;
   f.xs = argument(frame, a++);
+  f.marked = argument(frame, a++);
   f.valid = size_of(frame, a) ? argument(frame, a) : NULL;
   a++;
   for (int p = 0; p < PORTS; p++)
@@ -84,12 +113,26 @@ XLA_FFI_Error *forward(XLA_FFI_CallFrame *frame) {
   f.n = dims(frame, a)[1];
   f.z0 = argument(frame, a);
   f.z = result(frame, r++);
+  f.mark_z = result(frame, r++);
+  if (!MARKED) f.mark_x = result(frame, r++);
   for (int k = 0; k < STATES; k++) f.s_end[k] = result(frame, r++);
   f.z_end = result(frame, r++);
   for (int k = 0; k < STATES; k++)
     if (KEEP_STATE[k]) f.kept_s[k] = result(frame, r++);
   for (int p = 0; p < PORTS; p++)
     if (KEEP_CURRENT[p]) f.kept_i[p] = result(frame, r++);
-  if (parallel(frame, forward_sample, &f, f.B)) return failed(frame, "events: out of memory");
-  return NULL;
+  int64_t size = 0;
+  for (int p = 0; p < PORTS; p++) size += (FROM_BELOW[p] * f.m + FROM_ITSELF[p] * f.n) * f.n;
+  REAL *turned = malloc(sizeof(REAL) * (size_t)(size + 1)), *next = turned;
+  if (!turned) return failed(frame, "events: out of memory");
+  for (int p = 0; p < PORTS; p++) {
+    f.turned[p] = next;
+    next += FROM_BELOW[p] * f.m * f.n;
+    f.turned[PORTS + p] = next;
+    next += FROM_ITSELF[p] * f.n * f.n;
+  }
+  int wrong = parallel(frame, turn, &f, (f.n + 15) / 16);
+  wrong = wrong || parallel(frame, forward_sample, &f, f.B);
+  free(turned);
+  return wrong ? failed(frame, "events: out of memory") : NULL;
 }

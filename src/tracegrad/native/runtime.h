@@ -134,25 +134,71 @@ static unsigned nonzero(const REAL *restrict row) {
 #endif
 }
 
-/* The entries of a row that are not zero: their places and values; returns how many. The row read
-   next lies `ahead` further on, far away in memory, so it is asked for now. */
-static int64_t events_of(const REAL *row, int64_t m, int64_t ahead, int32_t *restrict line,
-                         REAL *restrict value) {
-  int64_t found = 0, i = 0;
+/* A bit for each entry of a row, set where it is not zero: 16 a word. */
+typedef uint16_t Mark;
+static int64_t words(int64_t m) { return (m + 15) / 16; }
+
+/* The row read next lies `ahead` further on, far away in memory, so it is asked for now. */
+static void mark_row(const REAL *restrict row, int64_t m, int64_t ahead, Mark *restrict mark) {
+  int64_t i = 0;
   for (; i + 16 <= m; i += 16) {
     __builtin_prefetch(row + i + ahead);
-    for (unsigned mask = nonzero(row + i); mask; mask &= mask - 1) {
-      const int64_t at = i + __builtin_ctz(mask);
-      line[found] = (int32_t)at;
-      value[found++] = row[at];
-    }
+    mark[i / 16] = (Mark)nonzero(row + i);
   }
-  for (; i < m; i++)
-    if (row[i] != 0) {
-      line[found] = (int32_t)i;
-      value[found++] = row[i];
-    }
+  if (i == m) return;
+  unsigned mask = 0;
+  for (int64_t k = 0; i + k < m; k++) mask |= (unsigned)(row[i + k] != 0) << k;
+  mark[i / 16] = (Mark)mask;
+}
+
+static int64_t events_in(const Mark *restrict mark, int64_t m) {
+  int64_t count = 0;
+  for (int64_t w = 0; w < words(m); w++) count += __builtin_popcount(mark[w]);
+  return count;
+}
+
+/* The places that are marked; returns how many. `line` has room for SLACK more: where there are
+   few, a branch for each costs more than writing a whole vector. */
+enum { SLACK = 16 };
+static int64_t expand(const Mark *restrict mark, int64_t m, int32_t *restrict line) {
+  int64_t found = 0;
+#if defined(__AVX512F__)
+  __m512i place = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (int64_t w = 0; w < words(m); w++) {
+    _mm512_storeu_si512(line + found, _mm512_maskz_compress_epi32(mark[w], place));
+    found += __builtin_popcount(mark[w]);
+    place = _mm512_add_epi32(place, _mm512_set1_epi32(16));
+  }
+#else
+  for (int64_t w = 0; w < words(m); w++)
+    for (unsigned mask = mark[w]; mask; mask &= mask - 1)
+      line[found++] = (int32_t)(16 * w + __builtin_ctz(mask));
+#endif
   return found;
+}
+
+/* The same, and the values there. */
+static int64_t events_of(const REAL *restrict row, const Mark *restrict mark, int64_t m,
+                         int32_t *restrict line, REAL *restrict value) {
+  const int64_t found = expand(mark, m, line);
+  for (int64_t e = 0; e < found; e++) value[e] = row[line[e]];
+  return found;
+}
+
+/* to[j][i] = from[i][j] for i < rows, j < columns; the lines of each lie that far apart. */
+static void transpose(const REAL *restrict from, int64_t from_apart, int64_t rows, int64_t columns,
+                      REAL *restrict to, int64_t to_apart) {
+  enum { SIDE = 16 };
+  for (int64_t i = 0; i < rows; i += SIDE)
+    for (int64_t j = 0; j < columns; j += SIDE) {
+      const int64_t high = rows - i < SIDE ? rows - i : SIDE;
+      const int64_t wide = columns - j < SIDE ? columns - j : SIDE;
+      REAL tile[SIDE][SIDE];
+      for (int64_t r = 0; r < high; r++)
+        memcpy(tile[r], from + (i + r) * from_apart + j, sizeof(REAL) * (size_t)wide);
+      for (int64_t k = 0; k < wide; k++)
+        for (int64_t r = 0; r < high; r++) to[(j + k) * to_apart + i + r] = tile[r][k];
+    }
 }
 
 /* out[0..n) += sum over events of value * weight[line][0..n). */

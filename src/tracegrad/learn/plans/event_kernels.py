@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Shaped
+from jaxtyping import Array, Bool, Float, Shaped, UInt16
 
 from tracegrad.learn.filter import OUTPUT, Taps
 from tracegrad.learn.local import Rows
@@ -15,8 +15,11 @@ from tracegrad.native.compiler import target
 from tracegrad.native.scalar import Code, NoCodeError, translate
 
 Valid = Bool[Array, "time batch"]
+Marked = UInt16[Array, "time batch words"]
 Cotangents = Float[Array, "carried batch n"]  # of states, output and taps, in this order
 _WIDE, _NARROW = 64, 16  # neurons that one thread takes at a time
+# No array overlaps another, which `restrict` alone does not tell GCC once the function is inlined.
+_EVERY_NEURON = '_Pragma("GCC ivdep") for (int64_t j = 0; j < n; j++)'
 
 
 class Names(NamedTuple):
@@ -58,12 +61,20 @@ class Kept(NamedTuple):
     current: Ports
 
 
+class Marks(NamedTuple):
+    """Which entries of the input and of the output are not zero, a bit each, at every step."""
+
+    x: Marked
+    z: Marked
+
+
 class Block(NamedTuple):
     """A block of steps as a stage went through it."""
 
     xs: Float[Array, "time batch m"]
     before: StageState
     z: Float[Array, "time batch n"]
+    marks: Marks
     kept: Kept
     valid: Valid | None
 
@@ -71,16 +82,21 @@ class Block(NamedTuple):
 class Forward:
     """A stage through a block of steps.
 
-    `rows` and `currents` name what is to be returned for every step.
+    `rows` and `currents` name what is to be returned for every step; `marked` says whether the
+    input comes with its marks.
     """
 
-    def __init__(self, stage: Stage, rows: frozenset[str], currents: frozenset[str]):
+    def __init__(
+        self, stage: Stage, rows: frozenset[str], currents: frozenset[str], marked: bool = False
+    ):
         """Write and compile; `NoCodeError` or `NoCompilerError` where that cannot be done."""
+        self.marked = marked
         self.names = names = Names.of(stage)
         self.keep = [r for r in names.rows if r in rows], [p for p in names.ports if p in currents]
         source = "\n".join(
             (
                 _shape(stage, names),
+                f"enum {{ MARKED = {int(marked)} }};",
                 _flags("KEEP_STATE", names.rows, self.keep[0]),
                 _flags("KEEP_CURRENT", names.ports, self.keep[1]),
                 _step_function(stage, names),
@@ -95,36 +111,34 @@ class Forward:
         before: StageState,
         xs: Shaped[Array, "time batch m"],
         valid: Valid | None,
-    ) -> tuple[StageState, Float[Array, "time batch n"], Kept]:
-        """The state at the end, the output at every step, and what is kept."""
-        names, (time, batch, _), n = self.names, xs.shape, stage.size
+        marked: Marked | None = None,
+    ) -> tuple[StageState, Float[Array, "time batch n"], Marks, Kept]:
+        """The state at the end, the output at every step, marks, and what is kept."""
+        names, (time, batch, m), n = self.names, xs.shape, stage.size
         every = jax.ShapeDtypeStruct((time, batch, n), stage.dtype)
         last = jax.ShapeDtypeStruct((batch, n), stage.dtype)
         rows, currents = self.keep
-        shapes = [every, *[last] * (len(names.rows) + 1), *[every] * (len(rows) + len(currents))]
-        z, *rest = _call(
+        marks = [_marks(time, batch, k) for k in ((n,) if self.marked else (n, m))]
+        kept = [every] * (len(rows) + len(currents))
+        found = _call(
             self.target,
-            shapes,
+            [every, *marks, *[last] * (len(names.rows) + 1), *kept],
             xs.astype(stage.dtype),
+            jnp.zeros((0,), jnp.uint16) if marked is None else marked,
             _or_nothing(valid),
-            *(stage.weight[p].T for p in names.below),
-            *((stage.recurrent or {})[p].T for p in names.itself),
+            *(stage.weight[p] for p in names.below),
+            *((stage.recurrent or {})[p] for p in names.itself),
             *((stage.bias or {})[p] for p in names.below if stage.bias is not None),
             *(stage.coefficients[c] for c in names.coefficients),
             *(before.s[row] for row in names.rows),
             before.z,
         )
-        count = len(names.rows)
-        end = StageState(dict(zip(names.rows, rest[:count], strict=True)), rest[count])
-        kept = rest[count + 1 :]
-        return (
-            end,
-            z,
-            Kept(
-                dict(zip(rows, kept[: len(rows)], strict=True)),
-                dict(zip(currents, kept[len(rows) :], strict=True)),
-            ),
-        )
+        rest = iter(found)
+        z, z_marks = next(rest), next(rest)
+        x_marks = next(rest) if marked is None else marked
+        end = StageState({row: next(rest) for row in names.rows}, next(rest))
+        states = {row: next(rest) for row in rows}
+        return end, z, Marks(x_marks, z_marks), Kept(states, {p: next(rest) for p in currents})
 
 
 class Backward:
@@ -168,7 +182,7 @@ class Backward:
         """The gradient, for what is asked at every step of a block; cotangents before it."""
         names, m, n = self.names, stage.lines, stage.size
         shapes = [
-            *((m, n) for _ in names.below),
+            *((n, m) for _ in names.below),
             *((n, n) for _ in names.itself),
             *((n,) for _ in names.below if stage.bias is not None),
             *((n,) for _ in names.coefficients if self.asked.coefficients),
@@ -180,8 +194,10 @@ class Backward:
             self.target,
             [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes],
             block.xs.astype(dtype),
+            block.marks.x,
             _or_nothing(block.valid),
             block.z,
+            block.marks.z,
             block.before.z,
             *(signals[name] for name in self.asked.signals),
             *(block.kept.s[row] for row in names.rows if row in self.reads[0]),
@@ -193,8 +209,8 @@ class Backward:
             after,
         )
         rest = iter(found)
-        weight = {p: next(rest).T for p in names.below}
-        recurrent = {p: next(rest).T for p in names.itself}
+        weight = {p: next(rest) for p in names.below}
+        recurrent = {p: next(rest) for p in names.itself}
         bias = None if stage.bias is None else {p: next(rest) for p in names.below}
         none = jnp.zeros(n, dtype)
         c = {k: next(rest) if self.asked.coefficients else none for k in names.coefficients}
@@ -203,11 +219,15 @@ class Backward:
 
 
 def _call(name: str, results: list[jax.ShapeDtypeStruct], *arguments: Array) -> list[Array]:
-    """Call a kernel, which reads raw memory: everything but flags is made its type."""
+    """Call a kernel, which reads raw memory: every real number is made its type."""
     dtype = results[0].dtype
-    same = (a if a.dtype == bool else a.astype(dtype) for a in arguments)
+    same = (a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.inexact) else a for a in arguments)
     kernel = jax.ffi.ffi_call(name, results, vmap_method="sequential")
     return list(kernel(*same))
+
+
+def _marks(time: int, batch: int, size: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((time, batch, -(-size // 16)), jnp.uint16)
 
 
 def _or_nothing(valid: Valid | None) -> Bool[Array, "..."]:
@@ -280,7 +300,7 @@ def _step_function(stage: Stage, names: Names) -> str:
                         const REAL *const *c) {{
   {_pointers("s", len(names.rows), "")} {_pointers("i", len(names.ports))}
   {_pointers("c", len(names.coefficients))}
-  for (int64_t j = 0; j < n; j++) {{
+  {_EVERY_NEURON} {{
     {_stores(code, places)}
   }}
 }}"""
@@ -317,7 +337,7 @@ def _back_code(stage: Stage, names: Names, asked: Asked) -> tuple[str, set[str]]
     const REAL *restrict taps, REAL *const *d_c, REAL *const *d_i) {{
   {_pointers("a", states + 1 + taps, "")} {_pointers("d_i", len(names.ports), "")}
   {pointers} {gradients}
-  for (int64_t j = 0; j < n; j++) {{
+  {_EVERY_NEURON} {{
     {_stores(code, order)}
   }}
 }}"""

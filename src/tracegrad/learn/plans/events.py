@@ -29,7 +29,8 @@ class Events(AbstractReverse):
 
     `learned` says of each stage whether its coefficients have a gradient (None: all). Time O(events
     n + batch T n k), memory O(T batch n) for the outputs and for those states that the way back
-    reads. Any real input serves; what is zero costs nothing.
+    reads, beside a copy of the weights and lists of the events. Any real input serves; what is zero
+    costs nothing.
     """
 
     learned: tuple[bool, ...] | None = setting(None)
@@ -59,17 +60,20 @@ class Events(AbstractReverse):
     ) -> tuple[State, list[Seen]]:
         """See `AbstractReverse`."""
         wanted = self._wanted(circuit, feedback, state, data)
-        ends, seen, outputs, incoming = [], [], [], data.xs
+        ends, seen, outputs, incoming, marked = [], [], [], data.xs, None
         for index, (stage, before) in enumerate(zip(circuit.stages, state, strict=True)):
             if index == len(circuit.hidden):
                 incoming = circuit.read(outputs)
+                marked = None if circuit.all_layers else marked
             reads = Backward(stage, self._asks(circuit, index)).reads
             rows, currents = (a | b for a, b in zip(reads, wanted[index], strict=True))
-            end, z, kept = Forward(stage, rows, currents)(stage, before, incoming, data.valid)
+            forward = Forward(stage, rows, currents, marked is not None)
+            end, z, marks, kept = forward(stage, before, incoming, data.valid, marked)
             ends.append(end)
-            seen.append(Seen(incoming, kept.current, before, StageState(kept.s, z), data.valid))
+            after = StageState(kept.s, z)
+            seen.append(Seen(incoming, kept.current, before, after, data.valid, marks))
             outputs.append(z)
-            incoming = z
+            incoming, marked = z, marks.z
         return tuple(ends), seen
 
     def backward(
@@ -90,7 +94,7 @@ class Events(AbstractReverse):
         """See `AbstractReverse`."""
         stage = circuit.stages[index]
         kept = Kept(seen.after.s, seen.current)
-        block = Block(seen.incoming, seen.start, seen.after.z, kept, seen.valid)
+        block = Block(seen.incoming, seen.start, seen.after.z, seen.marks, kept, seen.valid)
         own = self._kept.own_weight(stage)
         return Backward(stage, self._asks(circuit, index))(stage, own, block, asked, after)
 

@@ -41,6 +41,7 @@ class Seen(NamedTuple):
     """A block as one stage saw it; arrays have time as first axis.
 
     `current` and `after.s` hold what the plan kept: a name that nobody reads may be missing.
+    `marks` say what is not zero, to a plan that asks.
     """
 
     incoming: Float[Array, "time batch m"]
@@ -48,6 +49,7 @@ class Seen(NamedTuple):
     start: StageState
     after: StageState
     valid: Bool[Array, "time batch"] | None
+    marks: Any = None
 
     @property
     def before(self) -> StageState:

@@ -161,6 +161,7 @@ def _nothing(seen: Seen, start: StageState, steps: int) -> Seen:
         start,
         StageState({row: held(start.s[row]) for row in seen.after.s}, held(start.z)),
         zeros(seen.valid),
+        jax.tree.map(zeros, seen.marks),
     )
 
 
@@ -180,7 +181,7 @@ def _last(seen: Seen, steps: int) -> Seen:
 
 
 def _series(seen: Seen) -> tuple:
-    return seen.incoming, seen.current, seen.after, seen.valid
+    return seen.incoming, seen.current, seen.after, seen.valid, seen.marks
 
 
 def contraction(
