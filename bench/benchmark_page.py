@@ -5,7 +5,7 @@ from itertools import groupby
 from pathlib import Path
 
 from result import FOLDER
-from tables import crossover, memory, source, table
+from tables import crossover, memory, source, speed, table
 
 from tracegrad.bench.curve import AXES, exponent, fastest
 from tracegrad.bench.disturbance import QUIET
@@ -175,6 +175,7 @@ program beyond its input; plans that keep a tape grow with T, the windows and th
 update at every step add nothing to what the outputs need."""
 PICTURE = "![Time and memory of a training step as one size grows](images/curves.png)"
 PARTS = {
+    "speed": lambda content: f"## Every plan\n\n{speed(content)}",
     "peers": peers,
     "roofline": roofline,
     "curves": curves,

@@ -316,37 +316,36 @@ class Learner:
         """An update after each window of `update_every` steps."""
         steps = data.xs.shape[0]
         every = self.update_every or steps
-        windows = windows_of(data, every)
-
-        def window(state: LearnerState, data: Data) -> tuple[LearnerState, Outcome]:
-            state, outcome = self._accumulate(state, plan, data)
-            return self._update(state), outcome._replace(gradient=None, stream=None)
-
+        held = state.gradient
+        if self.update_every in (None, 1):  # none ever waits, and zeros would be read and written
+            state = state._replace(gradient=None)
         if steps == every:
-            state, outcome = window(state, data)
-            return state, Info(outcome.loss, outcome.outputs, outcome.rates)
-        if every == 1:  # none ever waits, and one of zeros would be read and written at every step
-            bare, outcome = self._walk(state._replace(gradient=None), windows, plan)
-            state = bare._replace(gradient=state.gradient)
+            state, outcome = self._window(plan, state, data)
+            outputs, rates = outcome.outputs, outcome.rates
         else:
-            state, outcome = jax.lax.scan(window, state, windows)
-        outputs = outcome.outputs.reshape(steps, *outcome.outputs.shape[2:])
-        rates = tuple(jnp.mean(rate, axis=0) for rate in outcome.rates)
+            state, outcome = self._walk(state, windows_of(data, every), plan)
+            outputs = outcome.outputs.reshape(steps, *outcome.outputs.shape[2:])
+            rates = tuple(jnp.mean(rate, axis=0) for rate in outcome.rates)
+        state = state._replace(gradient=held) if state.gradient is None else state
         return state, Info(jnp.sum(outcome.loss), outputs, rates)
 
     def _walk(
         self, state: LearnerState, windows: Data, plan: AbstractPlan | Inside
     ) -> tuple[LearnerState, Outcome]:
-        """The gradient of each window and its update, with none that waits."""
+        """One window after the other."""
         if isinstance(plan, ChunkedSGD):
             return in_chunks(plan, state, windows, self._walk)
+        return jax.lax.scan(partial(self._window, plan), state, windows)
 
-        def at_once(state: LearnerState, data: Data) -> tuple[LearnerState, Outcome]:
-            state, gradient, outcome = self._learn(state, plan, data)
-            state = self._descend(state, gradient)
-            return state, outcome._replace(gradient=None, stream=None)
-
-        return jax.lax.scan(at_once, state, windows)
+    def _window(
+        self, plan: AbstractPlan | Inside, state: LearnerState, data: Data
+    ) -> tuple[LearnerState, Outcome]:
+        """A window and the update after it, with what waits, if anything does."""
+        state, gradient, outcome = self._learn(state, plan, data)
+        if state.gradient is not None:
+            gradient = jax.tree.map(jnp.add, state.gradient, gradient)
+            state = self._none_waits(state)
+        return self._descend(state, gradient), outcome._replace(gradient=None, stream=None)
 
     def _accumulate(
         self, state: LearnerState, plan: AbstractPlan, data: Data
@@ -375,10 +374,11 @@ class Learner:
 
     def _update(self, state: LearnerState) -> LearnerState:
         """Let the optimiser use the gradient that waits, and clear it."""
-        gradient = waiting_gradient(state)
-        return self._descend(state, gradient)._replace(
-            gradient=jax.tree.map(jnp.zeros_like, gradient), waiting=jnp.zeros((), jnp.int32)
-        )
+        return self._descend(self._none_waits(state), waiting_gradient(state))
+
+    def _none_waits(self, state: LearnerState) -> LearnerState:
+        none = jax.tree.map(jnp.zeros_like, state.gradient)
+        return state._replace(gradient=none, waiting=jnp.zeros((), jnp.int32))
 
     def _descend(self, state: LearnerState, gradient: Gradient) -> LearnerState:
         """Let the optimiser use a gradient."""
