@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from tracegrad.errors import UsageError
 from tracegrad.run.cli import main
+from tracegrad.run.mesh import mesh_of
 from tracegrad.run.processes import HEARTBEAT, Processes
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -159,7 +160,7 @@ def test_two_processes_come_to_what_one_does(whole):
     assert len(lines[0]) == len(lines[1]) == EPOCHS
 
 
-def test_the_second_is_killed_and_the_first_goes_on_alone(whole, group):
+def test_the_second_is_killed_and_the_first_goes_on_alone(whole, group, record_property):
     run = group.folder / "second"
     said, code, took = killed(group, run, victim=1)
     assert code == 2 and took < HEARTBEAT
@@ -167,9 +168,10 @@ def test_the_second_is_killed_and_the_first_goes_on_alone(whole, group):
     assert f"from which it goes on with: tracegrad resume {run}" in said
     ended(group.start(f"resume {run} {OFTEN}"))
     assert apart(whole[0], run) <= CLOSE
+    record_property("processes_killed", 1)
 
 
-def test_the_first_is_killed_and_two_go_on_to_the_same_bytes(whole, group):
+def test_the_first_is_killed_and_two_go_on_to_the_same_bytes(whole, group, record_property):
     """Its word may be that of JAX, which ends it as soon as the first has gone."""
     run, copy = group.folder / "first", group.folder / "copy"
     said, code, took = killed(group, run, victim=0)
@@ -182,6 +184,15 @@ def test_the_first_is_killed_and_two_go_on_to_the_same_bytes(whole, group):
     for name in ("weights.safetensors", "metrics.jsonl"):
         assert (run / name).read_bytes() == (whole[1] / name).read_bytes(), name
     assert content(copy) == before, "the second writes nothing"
+    record_property("processes_killed", 1)
+
+
+def test_a_mesh_of_several_processes_has_all_of_their_devices(monkeypatch):
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    monkeypatch.setattr("jax.devices", lambda: [None, None])
+    for text in (None, "data=1"):
+        with pytest.raises(UsageError, match="The mesh of 2 processes must have all of their 2 "):
+            mesh_of(text)
 
 
 @pytest.mark.parametrize(
