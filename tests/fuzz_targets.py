@@ -140,8 +140,9 @@ def counted(pieces: Iterator[Piece]) -> None:
 
 
 def framed(content: bytes) -> None:
-    """A first byte says how long the chunks are in which the rest comes."""
-    size, rest = 1 + content[0] if content else 1, content[1:]
+    """A first byte says how long the chunks are in which the rest comes, some hundreds at most."""
+    rest = content[1:]
+    size = max(1 + content[0] if content else 1, len(rest) // 200)
     counted(framed_pieces(rest[at : at + size] for at in range(0, len(rest), size)))
 
 
