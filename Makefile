@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test properties oracle-nest oracle-xylo bench-peers lint types docs ci clean
+.PHONY: help setup demo test properties oracle-nest oracle-xylo bench-peers reliability fuzz lint types docs ci clean
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
@@ -38,6 +38,12 @@ bench-peers: .venv/.installed-dev ## time other libraries beside tracegrad, each
 	@$(PY) bench/peers/install.py
 	@$(PY) bench/peers/compare.py $(ARGS)
 
+reliability: .venv/.installed-dev ## load held, faults survived, inputs tried, as a table (ARGS="--slow": many)
+	@$(PY) bench/reliability.py $(ARGS)
+
+fuzz: .venv/.installed-dev .venv-fuzz/.installed ## fuzz every reader, guided by coverage (ARGS="--seconds 600")
+	@$(PY) bench/fuzz.py $(ARGS)
+
 lint: .venv/.installed-dev ## check style and format
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -54,7 +60,7 @@ ci: ## everything that must pass
 	@bash .ci/run
 
 clean: ## remove the environment, caches and built files (runs/ stays)
-	rm -rf .venv .venv-nest .venv-xylo .venv-peers .cache .pytest_cache .ruff_cache .hypothesis dist site
+	rm -rf .venv .venv-nest .venv-xylo .venv-peers .venv-fuzz .cache .pytest_cache .ruff_cache .hypothesis dist site
 
 .venv/.installed .venv/.installed-dev .venv/.installed-docs: pyproject.toml | .venv/bin/pip
 	@extra=$(subst .venv/.installed,,$@); package=".$${extra:+[$${extra#-}]}"; \
@@ -71,6 +77,15 @@ clean: ## remove the environment, caches and built files (runs/ stays)
 	  print(*project["optional-dependencies"]["$(@D:.venv-%=oracle-%)"])') && \
 	echo "installing $$package into $(@D) (once; needs the network)" >&2 && \
 	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet $$package
+	@touch $@
+
+# atheris and nothing else: all other packages are those of .venv, which it sees.
+.venv-fuzz/.installed: pyproject.toml .venv/.installed-dev
+	@$(PY) -m venv --clear $(@D)
+	@echo "installing atheris into $(@D) (once; needs the network)" >&2
+	@$(@D)/bin/python -m pip --disable-pip-version-check install --quiet atheris==3.0.0
+	@$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/main.pth"
 	@touch $@
 
 # The first interpreter that is new enough and can make an environment; PYTHON=... names another.

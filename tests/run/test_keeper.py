@@ -189,7 +189,9 @@ FAULTS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.EDQUOT)
 
 
 @pytest.mark.parametrize("code", FAULTS, ids=[errno.errorcode[code] for code in FAULTS])
-def test_a_disk_that_fails_at_any_call_is_a_warning(kept, warnings, code, monkeypatch):
+def test_a_disk_that_fails_at_any_call_is_a_warning(
+    kept, warnings, code, monkeypatch, record_property
+):
     """What was kept before is still good, and the next checkpoint is kept."""
     kept.save(1, state(1))
     kept.save(2, state(2))
@@ -211,6 +213,7 @@ def test_a_disk_that_fails_at_any_call_is_a_warning(kept, warnings, code, monkey
         kept.save(4 + call, state(4 + call))
         assert len(warnings) == before + 1 and number(kept.newest(LIMIT)) == 4 + call
     assert failed == calls.calls
+    record_property("disk_faults", failed)
 
 
 def test_a_file_that_may_not_grow_is_a_warning(kept, warnings):

@@ -179,7 +179,9 @@ def test_the_control_that_writes_in_place_fails_the_same_check(lives, tmp_path, 
     record_property("kills_until_the_control_failed", done.kills)
 
 
-def test_a_second_process_is_refused_and_the_lock_dies_with_the_first(lives, tmp_path):
+def test_a_second_process_is_refused_and_the_lock_dies_with_the_first(
+    lives, tmp_path, record_property
+):
     run = tmp_path / "run"
     first = lives.start(run, CI[0])
     until(lambda: newest(run) > 0, lives)
@@ -192,6 +194,7 @@ def test_a_second_process_is_refused_and_the_lock_dies_with_the_first(lives, tmp
     until(lambda: newest(run) > before, lives)
     os.kill(third, signal.SIGKILL)
     lives.wait(third)
+    record_property("locks", 1)
 
 
 MANY = [

@@ -22,7 +22,7 @@ def bench(monkeypatch):
 
 
 @pytest.mark.parametrize("events", [200_000, pytest.param(10_000_000, marks=pytest.mark.slow)])
-def test_memory_is_flat_and_nothing_is_lost(events, bench):
+def test_memory_is_flat_and_nothing_is_lost(events, bench, record_property):
     row = bench.soak(events)
     counts = row["counts"]
     assert counts["events"] == {"read": events, "learned": events, "dropped": 0, "refused": 0}
@@ -31,3 +31,4 @@ def test_memory_is_flat_and_nothing_is_lost(events, bench):
     )
     assert counts["steps_learned"] == row["predictions"] == row["steps"]
     assert abs(row["growth"]) < 0.02 and row["spread"] < 0.02
+    record_property("events", events)

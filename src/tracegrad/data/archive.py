@@ -5,7 +5,6 @@ import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path, PurePosixPath
@@ -40,7 +39,9 @@ def unpack(path: Path, folder: Path, strip: int = 0) -> int:
         for part in sorted(staging.iterdir()):
             _move(part, folder / part.name)
         return count
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a hostile archive makes zipfile and tarfile raise nearly anything
         raise DataError(f"{path}: is no readable archive ({error}). Download it again.") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -24,8 +24,9 @@ from tracegrad.run.folder import make_folder, new_path, runs_in
 from tracegrad.run.hosting import platforms
 from tracegrad.run.mesh import mesh_of
 from tracegrad.run.nir_command import nir
-from tracegrad.run.options import DemoOptions, ResumeOptions, parse, parse_train
+from tracegrad.run.options import DemoOptions, ResumeOptions, TrainOptions, parse, parse_train
 from tracegrad.run.pictures import Curves, draw_curves
+from tracegrad.run.processes import together
 from tracegrad.run.session import Session
 from tracegrad.run.table import print_list, print_runs
 from tracegrad.run.tasks_command import tasks
@@ -83,8 +84,11 @@ def train(arguments: list[str]) -> None:
     options, console = parse_train(arguments), Console()
     settings = options.settings
     path = options.out or new_path(settings.task, settings.learning.rule)
-    session = Session(console, options.pictures, options.checkpoint_every, mesh_of(options.mesh))
-    done = session.run(settings, path)
+    with together(options.together):
+        session = _session(options, console)
+        if not session.first:
+            return session.follow(path, settings)
+        done = session.run(settings, path)
     print_runs(console, [done.summary])
     _print_paths(path, done.pictures)
 
@@ -96,8 +100,11 @@ def resume(arguments: list[str]) -> None:
         raise UsageError("resume needs the folder of a run first: tracegrad resume RUN.")
     options, console = parse(ResumeOptions(), "resume RUN", arguments[named:]), Console()
     path = Path(arguments[0])
-    session = Session(console, options.pictures, options.checkpoint_every, mesh_of(options.mesh))
-    done = session.resume(path)
+    with together(options.together):
+        session = _session(options, console)
+        if not session.first:
+            return session.follow(path)
+        done = session.resume(path)
     print_runs(console, [done.summary])
     _print_paths(path, done.pictures)
 
@@ -172,6 +179,11 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
         *(data, tasks, rules, neurons, substrates),
     )
 }
+
+
+def _session(options: TrainOptions | ResumeOptions, console: Console) -> Session:
+    mesh = mesh_of(options.mesh)
+    return Session(console, options.pictures, options.checkpoint_every, mesh)
 
 
 def _command(arguments: list[str]) -> Callable[[list[str]], None]:

@@ -36,7 +36,7 @@ def from_toml(text: str, name: str = "configuration", folder: Path = Path()) -> 
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers too long, of lists too deep
         raise UsageError(f"{name} is no valid TOML: {error}.") from error
     try:
         rule = _named(table, "learning", "rule") or "block_diagonal"

@@ -1,9 +1,10 @@
 """Flat: a tree of arrays as plain arrays by name, and back, bit for bit."""
 
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
+from jax.experimental.multihost_utils import process_allgather
 from jaxtyping import PyTree
 
 from tracegrad.errors import DataError
@@ -17,15 +18,23 @@ PLAIN = frozenset(
 ) | {"bool", "uint8", "uint16", "uint32", "uint64", "complex64"}
 
 
+class Kind(NamedTuple):
+    """What a leaf is as a plain array."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
 def flatten(tree: PyTree) -> dict[str, np.ndarray]:
     """Every leaf by its path; a random key as its words, named `path:generator`.
 
-    Arrays of a type that safetensors has not are bytes (..., itemsize), named `path:type`.
+    Arrays of a type that safetensors has not are bytes (..., itemsize), named `path:type`. Of a
+    tree that lies on several processes all of them must ask at once.
     """
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    named = [_named(path, leaf) for path, leaf in leaves]
-    flat = dict(named)
-    assert len(flat) == len(named)  # two leaves of one path would overwrite each other
+    flat = {_kind(path, leaf).name: _plain(leaf) for path, leaf in leaves}
+    assert len(flat) == len(leaves)  # two leaves of one path would overwrite each other
     return flat
 
 
@@ -35,46 +44,69 @@ def unflatten(blank: T, found: dict[str, np.ndarray], name: str) -> T:
     `DataError` names what is missing, too many, or of another shape or type, in the file `name`.
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(blank)
-    expected = [_named(path, leaf) for path, leaf in leaves]
-    if odd := sorted(dict(expected).keys() ^ found.keys()):
+    expected = [_kind(path, leaf) for path, leaf in leaves]
+    if odd := sorted({own.name for own in expected} ^ found.keys()):
         what = "more" if odd[0] in found else "less"
         raise DataError(f"{name} is of another learner: it has {what} than it: {odd[0]}.")
-    for path, own in expected:
-        value = found[path]
+    for own in expected:
+        value = found[own.name]
         if value.shape != own.shape or value.dtype != own.dtype:
             raise DataError(
-                f"{name}: {path} must be {own.dtype} of shape {own.shape}, got {value.dtype} of "
-                f"shape {value.shape}. Precision is set with JAX_ENABLE_X64."
+                f"{name}: {own.name} must be {own.dtype} of shape {own.shape}, got {value.dtype} "
+                f"of shape {value.shape}. Precision is set with JAX_ENABLE_X64."
             )
-    filled = [
-        _like(leaf, found[path]) for (_, leaf), (path, _) in zip(leaves, expected, strict=True)
-    ]
+    filled = [_like(leaf, found[own.name]) for (_, leaf), own in zip(leaves, expected, strict=True)]
     return jax.tree.unflatten(structure, filled)
 
 
-def _is_key(leaf: Any) -> bool:
+def whole(leaf: Any) -> np.ndarray:
+    """An array with all of its parts; of one on several processes all of them must ask at once."""
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        return process_allgather(leaf, tiled=True)
+    return np.asarray(leaf, order="C")
+
+
+def laid(array: np.ndarray, where: jax.sharding.Sharding) -> jax.Array:
+    """The array as devices have it, those of this process its part; all processes have all of it.
+
+    It is copied, so that its memory can be donated.
+    """
+    if where.is_fully_addressable:
+        return jax.device_put(array, where, may_alias=False)
+    return jax.make_array_from_callback(array.shape, where, lambda part: array[part].copy())
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether it is an array of random keys."""
     return isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _named(path: tuple, leaf: Any) -> tuple[str, np.ndarray]:
+def _kind(path: tuple, leaf: Any) -> Kind:
     name = jax.tree_util.keystr(path, simple=True, separator=".")
-    if _is_key(leaf):
-        return f"{name}:{jax.random.key_impl(leaf)}", np.asarray(jax.random.key_data(leaf))
-    array = np.asarray(leaf, order="C")
+    if is_key(leaf):
+        words = jax.eval_shape(jax.random.key_data, leaf)
+        return Kind(f"{name}:{jax.random.key_impl(leaf)}", words.shape, np.dtype(words.dtype))
+    shaped = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+    if shaped.dtype.name in PLAIN:
+        return Kind(name, shaped.shape, shaped.dtype)
+    size = shaped.dtype.itemsize
+    return Kind(f"{name}:{shaped.dtype.name}", (*shaped.shape, size), np.dtype(np.uint8))
+
+
+def _plain(leaf: Any) -> np.ndarray:
+    array = whole(jax.random.key_data(leaf) if is_key(leaf) else leaf)
     if array.dtype.name in PLAIN:
-        return name, array
+        return array
     raw = np.frombuffer(array.tobytes(), np.uint8)
-    return f"{name}:{array.dtype.name}", raw.reshape(*array.shape, array.dtype.itemsize)
+    return raw.reshape(*array.shape, array.dtype.itemsize)
 
 
 def _like(leaf: Any, value: np.ndarray) -> Any:
     """The value in the form of the leaf: a number, an array of NumPy or of a device, a key."""
     if isinstance(leaf, bool | int | float | complex):
         return value.reshape(-1).view(type(leaf)).item()
-    if _is_key(leaf):
-        key = jax.random.wrap_key_data(jax.numpy.asarray(value), impl=jax.random.key_impl(leaf))
-        return jax.device_put(key, leaf.sharding)
+    if is_key(leaf):
+        words = laid(value, jax.random.key_data(leaf).sharding)
+        return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
     array = np.frombuffer(value.tobytes(), leaf.dtype).reshape(leaf.shape)
-    if isinstance(leaf, jax.Array):
-        return jax.device_put(array, leaf.sharding, may_alias=False)
-    return array.copy()
+    return laid(array, leaf.sharding) if isinstance(leaf, jax.Array) else array.copy()

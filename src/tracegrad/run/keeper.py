@@ -53,7 +53,7 @@ class Keeper:
         Those that were kept before then stay as they are.
         """
         self._batches, self._began = 0, time.monotonic()
-        path = self.folder / f"{number:012}{SUFFIX}"
+        path = self._path(number)
         try:
             if not self.folder.is_dir():
                 disk.make(self.folder)
@@ -91,6 +91,17 @@ class Keeper:
             )
         return None
 
+    @property
+    def number(self) -> int:
+        """Of the last good checkpoint that was written or found."""
+        assert self.last is not None
+        return int(self.last.stem)
+
+    def at(self, number: int, limit: int) -> Checkpoint:
+        """The checkpoint of that number, of at most `limit` bytes, which must be good."""
+        self.last = self._path(number)
+        return read(self.last, limit)
+
     def files(self) -> list[Path]:
         """The checkpoints there are, newest first."""
         return sorted(self.folder.glob(f"*{SUFFIX}"), reverse=True)
@@ -100,6 +111,9 @@ class Keeper:
         self.last = None
         if self.folder.is_dir():
             shutil.rmtree(self.folder)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:012}{SUFFIX}"
 
     def _set_aside(self, damage: list[DamagedError], good: Path) -> None:
         """Let no damaged file count as one of those that are kept."""

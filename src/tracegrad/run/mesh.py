@@ -13,13 +13,17 @@ from functools import partial, wraps
 from typing import Any, NamedTuple, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.experimental.multihost_utils import broadcast_one_to_all
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from tracegrad.errors import UsageError
+from tracegrad.learn.plans.plan import Data
 from tracegrad.model.layer import Layer, Readout
 from tracegrad.model.network import Network
+from tracegrad.run.flat import is_key, laid, whole
 from tracegrad.run.learner_state import LearnerState
 
 T = TypeVar("T")
@@ -29,8 +33,12 @@ DATA, NEURON = "data", "neuron"
 
 
 def mesh_of(text: str | None) -> Mesh | None:
-    """The mesh that `data=2,neuron=4` names, over the first of the devices there are."""
+    """The mesh that `data=2,neuron=4` names, over the first of the devices there are.
+
+    Of several processes it must have all devices of all.
+    """
     if text is None:
+        _check_all(1, "no mesh")
         return None
     sizes: dict[str, int] = {}
     for part in text.split(","):
@@ -50,7 +58,17 @@ def mesh_of(text: str | None) -> Mesh | None:
             "one, or make virtual ones with XLA_FLAGS=--xla_force_host_platform_device_count="
             f"{needed}."
         )
+    _check_all(needed, text)
     return Mesh(np.array(devices[:needed]).reshape(*sizes.values()), tuple(sizes))
+
+
+def _check_all(needed: int, text: str) -> None:
+    """Refuse a mesh that leaves a process without work."""
+    if jax.process_count() > 1 and needed != len(jax.devices()):
+        raise UsageError(
+            f"The mesh of {jax.process_count()} processes must have all of their "
+            f"{len(jax.devices())} devices, got {text}. Give --mesh data={len(jax.devices())}."
+        )
 
 
 def check_batch(mesh: Mesh, batch: int) -> None:
@@ -89,6 +107,31 @@ class Spread(NamedTuple):
     def many(self) -> bool:
         """Whether there is more than one device."""
         return self.mesh is not None and self.mesh.size > 1
+
+    @property
+    def several(self) -> bool:
+        """Whether the devices belong to several processes, which then all do the same."""
+        return self.mesh is not None and self.mesh.is_multi_process
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the first, or the only one: that which writes."""
+        return not self.several or jax.process_index() == 0
+
+    def agreed(self, number: int) -> int:
+        """What the first process says."""
+        return int(broadcast_one_to_all(np.int32(number))) if self.several else number
+
+    def given(self, data: Data) -> Data:
+        """Data (time, batch, ...) that every process has; a device takes its part of the batch."""
+        if self.mesh is None or not self.several:
+            return data
+        shared = NamedSharding(self.mesh, PartitionSpec(None, self._along(DATA)))
+        return jax.tree.map(lambda array: laid(np.asarray(array), shared), data)
+
+    def gathered(self, tree: T) -> T:
+        """The tree whole on this process's device; all processes must ask at once."""
+        return jax.tree.map(_gathered, tree) if self.several else tree
 
     @property
     def numerics(self) -> dict[str, str]:
@@ -177,6 +220,13 @@ class Spread(NamedTuple):
 
 
 ALONE = Spread()
+
+
+def _gathered(leaf: Any) -> Any:
+    if is_key(leaf):
+        words = jnp.asarray(whole(jax.random.key_data(leaf)))
+        return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
+    return jnp.asarray(whole(leaf)) if isinstance(leaf, jax.Array) else leaf
 
 
 def _is_stage(node: Any) -> bool:

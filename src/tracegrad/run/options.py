@@ -14,6 +14,7 @@ from tracegrad.errors import UsageError
 from tracegrad.run.config import Config
 from tracegrad.run.config_file import load_config
 from tracegrad.run.defaults import defaults
+from tracegrad.run.processes import Processes
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ class TrainOptions:
     minute."""
     mesh: str | None = None
     """Devices for batch and neurons, such as data=2,neuron=4; None: one device."""
+    together: Processes = Processes()
     settings: Config = Config()
 
     def __post_init__(self) -> None:
@@ -52,6 +54,7 @@ class ResumeOptions:
     mesh: str | None = None
     """Devices for batch and neurons, such as data=2,neuron=4, which may be others than those it
     began on; None: one device."""
+    together: Processes = Processes()
 
     def __post_init__(self) -> None:
         """Refuse what counts no batches."""

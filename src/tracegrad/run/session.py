@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 from jax.sharding import Mesh
 from rich.console import Console
 from rich.progress import (
@@ -18,7 +19,7 @@ from tracegrad.run import train
 from tracegrad.run.build import build_learner, build_task
 from tracegrad.run.config import Config
 from tracegrad.run.control import Control
-from tracegrad.run.folder import RunFolder, Summary, open_run
+from tracegrad.run.folder import CHECKPOINTS, RunFolder, Summary, open_run
 from tracegrad.run.keeper import Keeper
 from tracegrad.run.learner import Learner
 from tracegrad.run.lock import locked
@@ -43,7 +44,8 @@ class Session(NamedTuple):
 
     With `pictures` a sequence is recorded and drawn. `every` counts batches between two
     checkpoints; None: one a minute. There is one after every epoch besides. Over the devices of a
-    `mesh` lie batch and neurons; the settings, and so the checkpoints, do not know of it.
+    `mesh` lie batch and neurons; the settings, and so the checkpoints, do not know of it. Where
+    these belong to several processes, the first runs or resumes, and all others follow.
     """
 
     console: Console
@@ -72,11 +74,27 @@ class Session(NamedTuple):
         """
         folder = open_run(path)
         with locked(path):
-            if folder.finished:
-                raise UsageError(f"{path} is finished. See it with: tracegrad show {path}")
-            config = folder.config()
+            config = _unfinished(folder)
             task = build_task(config)
             return self._noted(self._learner(config, task), config, task, folder)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the first of several, or the only one."""
+        return self.mesh is None or jax.process_index() == 0
+
+    def follow(self, path: Path, config: Config | None = None) -> None:
+        """Do what the first process does in `run` or, without settings, in `resume`; write nothing.
+
+        From `path` only a checkpoint is read to resume from.
+        """
+        if config is None:
+            folder = open_run(path)
+            config, keeper = _unfinished(folder), folder.keeper(self.every)
+        else:
+            keeper = Keeper(path / CHECKPOINTS, "", self.every)  # a new run has none to read
+        task = build_task(config)
+        train.train(self._learner(config, task), config, task, train.SILENT, keeper)
 
     def _learner(self, config: Config, task: Task) -> Learner:
         learner = build_learner(config, task)
@@ -128,6 +146,12 @@ class Session(NamedTuple):
         )
 
 
+def _unfinished(folder: RunFolder) -> Config:
+    if folder.finished:
+        raise UsageError(f"{folder.path} is finished. See it with: tracegrad show {folder.path}")
+    return folder.config()
+
+
 def _bar(console: Console) -> Progress:
     """A live bar on a terminal, nothing elsewhere."""
     return Progress(
@@ -146,7 +170,7 @@ class _Watch:
     def __init__(self, bar: Progress, config: Config, folder: RunFolder, keeper: Keeper):
         self.bar, self.folder, self.epochs = bar, folder, config.learning.epochs
         self.warn = keeper.warn
-        self.control = Control(folder.path)
+        self.control = Control(folder.path, keeper.warn)
         self.line = bar.add_task(config.learning.rule, total=None, state="compiling")
 
     def batch(self, now: train.Progress) -> None:

@@ -125,6 +125,7 @@ def train(
     `NotFiniteError` at once, or its batch changes nothing, as `on_nan` says. With a `keeper`,
     training goes on from its newest good checkpoint, to the same bits as without a break: on the
     same machine, versions and flags. A source of data is then read again up to where it stood.
+    Of several processes all must call it, with equal arguments; only the first keeps checkpoints.
 
         result = train(build_learner(config, task), config, task)
     """
@@ -133,7 +134,7 @@ def train(
     while len(training.epochs) < config.learning.epochs:
         watch.epoch(training.epoch(watch))
     return Result(
-        learned=training.state,
+        learned=training.spread.gathered(training.state),
         rule=learner.rule,
         loss=learner.loss,
         epochs=tuple(training.epochs),
@@ -184,7 +185,8 @@ class _Training:
         self.state = learner.init(jax.random.key(config.seed), self.size, stream=False)
         self.evaluate = Evaluator(learner.loss, task.stepwise)
         self.steps = example.xs.shape[0]
-        self.learn = learner.sequence.lower(self.state, *example).compile()
+        self.spread = learner.spread
+        self.learn = learner.sequence.lower(self.state, *self.spread.given(example)).compile()
         self.memory_bytes = peak_memory(self.learn)
         self.finite = jax.jit(all_finite)
         self.score: Score | None = None
@@ -205,8 +207,7 @@ class _Training:
 
     def go_on(self, keeper: Keeper) -> None:
         """From the newest good checkpoint, if there is one."""
-        blank = flatten(self.state)
-        found = keeper.newest(sum(array.nbytes for array in blank.values()) + ROOM)
+        found = self._newest(keeper, sum(leaf.nbytes for leaf in jax.tree.leaves(self.state)))
         if found is None:
             return
         name = str(keeper.last)
@@ -226,9 +227,18 @@ class _Training:
         self.tally, self.seconds = position.tally, position.seconds
         self.number, self.epoch_began = position.number, self.epoch_began - position.elapsed
 
+    def _newest(self, keeper: Keeper, size: int) -> Checkpoint | None:
+        """The newest that is good; the first of several processes looks which that is."""
+        found = keeper.newest(size + ROOM) if self.spread.first else None
+        number = self.spread.agreed(-1 if found is None else keeper.number)
+        return found if self.spread.first or number < 0 else keeper.at(number, size + ROOM)
+
     def save(self) -> None:
-        """Keep a checkpoint, if there is a keeper."""
+        """Keep a checkpoint, if there is a keeper; the first of several processes does."""
         if self.keeper is None:
+            return
+        arrays = flatten(self.state)
+        if not self.spread.first:
             return
         position = Position(
             config=self.keeper.identity,
@@ -242,7 +252,7 @@ class _Training:
             elapsed=time.perf_counter() - self.epoch_began,
             seconds=self.elapsed,
         )
-        self.keeper.save(self.number, Checkpoint(flatten(self.state), position.to_json()))
+        self.keeper.save(self.number, Checkpoint(arrays, position.to_json()))
 
     @property
     def elapsed(self) -> float:
@@ -253,9 +263,14 @@ class _Training:
     def last_score(self) -> Score:
         """Of the last evaluation, done anew where an earlier process had done it."""
         if self.score is None:
-            network = self.learner.deployed(self.state)
-            self.score = self.evaluate(network, self.task.test.batches(self.size, None))
+            self.score = self.evaluate(self.network, self.task.test.batches(self.size, None))
         return self.score
+
+    @property
+    def network(self) -> Network:
+        """The network that computes, whole on a device of this process."""
+        network, placed = self.spread.gathered((self.state.network, self.state.placed))
+        return self.learner.deployed(self.state._replace(network=network, placed=placed))
 
     def prepared(self, batch: Batch) -> Data:
         """A batch with steps padded to whole windows, on the device."""
@@ -268,14 +283,14 @@ class _Training:
         for batch in islice(batches, tally.seen, None):
             self.batch(self.prepared(batch), f"epoch {number}, batch {tally.seen + 1}")
             watch.batch(self.progress(number))
-            if self.keeper is not None and self.keeper.due():
+            if self.keeper is not None and self.spread.agreed(self.keeper.due()):
                 self.save()
         if not tally.batches:
             raise NotFiniteError(
                 f"Training stopped in epoch {number}: all of its {tally.skipped} batches were "
                 "skipped, as a number was not finite in any. Leave on_nan out to see which."
             )
-        network = self.learner.deployed(self.state)
+        network = self.network
         score = self.score = self.evaluate(network, task.test.batches(self.size, None))
         if task.curriculum is not None:
             self.task = task.curriculum.after(tally.mean_loss) or task
@@ -319,18 +334,22 @@ class _Training:
         """
         state = self.state
         before = apart(state) if self.skips else state._replace(network=apart(state.network))
+        given = self.spread.given(batch)
         start = time.perf_counter()
-        state, info = jax.block_until_ready(self.learn(state, *batch))
+        state, info = jax.block_until_ready(self.learn(state, *given))
         seconds = time.perf_counter() - start
         self.number += 1
-        if bool(self.finite((_learned(state, info), batch))):
+        finite = bool(self.finite((_learned(state, info), given)))
+        info = self.spread.gathered(info)
+        if finite:
             self.state = state
             self.tally.add(batch, info, self.evaluate.right(info.outputs, batch), seconds)
         elif self.skips:
             self.state = before
             self.tally.skipped += 1
         else:
-            raise blame(Suspects(batch, before.network, state.network, info.outputs), place)
+            networks = self.spread.gathered((before.network, state.network))
+            raise blame(Suspects(batch, *networks, info.outputs), place)
 
 
 def _learned(state: LearnerState, info: Info) -> tuple:

@@ -54,7 +54,7 @@ def read_study(text: str, file: str, size: str, folder: Path = Path()) -> Study:
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers too long, of lists too deep
         raise UsageError(f"{file} is no valid TOML: {error}.") from error
     whole = Section(table, file)
     if (number := whole.take("format", int, FORMAT)) != FORMAT:

@@ -154,7 +154,11 @@ def load(name: str) -> Preset:
         path = Path(name)
         if not path.is_file():
             raise UsageError(f"There is no substrate file {path}.")
-        return parse(path.read_text(encoding="utf-8"), name)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"The substrate file {path} cannot be read: {error}.") from error
+        return parse(text, name)
     if name not in names():
         raise UsageError(
             f"There is no substrate {name}. There are {', '.join(names())}, or give a .toml file."
@@ -167,7 +171,7 @@ def parse(text: str, file: str) -> Preset:
     """Read a preset; `UsageError` names the file, the key, what was expected and what came."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers too long, of lists too deep
         raise UsageError(f"{file} is no valid TOML: {error}.") from error
     preset = _read(Preset, table, file, "")
     _check(preset, table, file)

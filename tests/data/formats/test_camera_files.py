@@ -6,23 +6,16 @@ import lz4.frame
 import numpy as np
 import pytest
 
+from event_files import HEADER2, aedat2_bytes, aedat4_bytes, dat_bytes, event_packet, table
 from tracegrad.data.formats import aedat4
 from tracegrad.data.formats.aedat2 import read_aedat2
 from tracegrad.data.formats.aedat4 import read_aedat4
 from tracegrad.data.formats.prophesee_dat import read_dat
 from tracegrad.errors import DataError
 
-HEADER2 = b"#!AER-DAT2.0\r\n# This is a raw AE data file\r\n"
-
-
-def aedat2(*events: tuple[int, int, int, int]) -> bytes:
-    """Rows of x, y, ON, time: x counts from the right, bit 0 is OFF."""
-    words = [(y << 8 | (127 - x) << 1 | 1 - on, t) for x, y, on, t in events]
-    return HEADER2 + b"".join(struct.pack(">II", *word) for word in words)
-
 
 def test_aedat2(tmp_path):
-    (tmp_path / "a.aedat").write_bytes(aedat2((0, 3, 1, 1000), (127, 0, 0, 1500)))
+    (tmp_path / "a.aedat").write_bytes(aedat2_bytes((0, 3, 1, 1000), (127, 0, 0, 1500)))
     events = read_aedat2(tmp_path / "a.aedat")
     assert events.time.tolist() == [0, 500] and events.line.tolist() == [3 * 128, 127]
     assert events.polarity is not None and events.polarity.tolist() == [1, 0]
@@ -35,9 +28,9 @@ def test_aedat2(tmp_path):
     [
         (b"#!AER-DAT3.1\r\n", "is no AEDAT 2.0 file"),
         (b"#!AER-DAT2.0 without end", "ends inside its header"),
-        (aedat2((0, 0, 1, 5))[:-1], "must hold events of 8 bytes, has 7 bytes"),
-        (aedat2((0, 0, 1, 5), (0, 0, 1, 4)), "has an event at -1 us|must be sorted"),
-        (aedat2((0, 0, 1, 5), (0, 0, 1, 9), (0, 0, 1, 8)), "must be sorted by time"),
+        (aedat2_bytes((0, 0, 1, 5))[:-1], "must hold events of 8 bytes, has 7 bytes"),
+        (aedat2_bytes((0, 0, 1, 5), (0, 0, 1, 4)), "has an event at -1 us|must be sorted"),
+        (aedat2_bytes((0, 0, 1, 5), (0, 0, 1, 9), (0, 0, 1, 8)), "must be sorted by time"),
         (HEADER2 + struct.pack(">II", 1 << 15, 5), "has events that are not of a DVS128"),
     ],
 )
@@ -47,16 +40,8 @@ def test_aedat2_refuses(tmp_path, content, message):
         read_aedat2(tmp_path / "a.aedat")
 
 
-HEADER_DAT = b"% Data file\n% Version 2\n"
-
-
-def dat(*events: tuple[int, int, int, int], kind: bytes = b"\x0c\x08") -> bytes:
-    rows = (struct.pack("<II", t, p << 28 | y << 14 | x) for x, y, p, t in events)
-    return HEADER_DAT + kind + b"".join(rows)
-
-
 def test_dat(tmp_path):
-    (tmp_path / "a.dat").write_bytes(dat((3, 2, 1, 10), (303, 239, 0, 20)))
+    (tmp_path / "a.dat").write_bytes(dat_bytes((3, 2, 1, 10), (303, 239, 0, 20)))
     events = read_dat(tmp_path / "a.dat")
     assert events.time.tolist() == [10, 20]
     assert events.line.tolist() == [2 * 304 + 3, 304 * 240 - 1]
@@ -68,13 +53,13 @@ def test_dat(tmp_path):
     [
         (b"", "must hold events of 8 bytes of kind 0 or 12"),
         (b"% no end", "ends inside its header"),
-        (dat((0, 0, 1, 5), kind=b"\x0e\x08"), "must hold events of 8 bytes of kind 0 or 12"),
-        (dat((0, 0, 1, 5), kind=b"\x0c\x10"), "must hold events of 8 bytes of kind 0 or 12"),
-        (dat((0, 0, 1, 5))[:-3], "must hold events of 8 bytes, has 5 bytes"),
-        (dat((0, 0, 2, 5)), "polarity must be 0 or 1"),
-        (dat((304, 0, 1, 5)), r"x must lie in \[0, 304\), got 304"),
-        (dat((0, 240, 1, 5)), r"y must lie in \[0, 240\), got 240"),
-        (dat((0, 0, 1, 5), (0, 0, 1, 4)), "must be sorted by time"),
+        (dat_bytes((0, 0, 1, 5), kind=b"\x0e\x08"), "must hold events of 8 bytes of kind 0 or 12"),
+        (dat_bytes((0, 0, 1, 5), kind=b"\x0c\x10"), "must hold events of 8 bytes of kind 0 or 12"),
+        (dat_bytes((0, 0, 1, 5))[:-3], "must hold events of 8 bytes, has 5 bytes"),
+        (dat_bytes((0, 0, 2, 5)), "polarity must be 0 or 1"),
+        (dat_bytes((304, 0, 1, 5)), r"x must lie in \[0, 304\), got 304"),
+        (dat_bytes((0, 240, 1, 5)), r"y must lie in \[0, 240\), got 240"),
+        (dat_bytes((0, 0, 1, 5), (0, 0, 1, 4)), "must be sorted by time"),
     ],
 )
 def test_dat_refuses(tmp_path, content, message):
@@ -90,29 +75,6 @@ def test_the_real_car(shared):
     assert events.line[:3].tolist() == [8 * 120 + 25, 35 * 120 + 67, 27 * 120 + 56]
     assert events.polarity is not None and events.polarity[:3].tolist() == [0, 0, 1]
     assert 1000 < len(events) < 3000 and events.time[-1] < 110_000
-
-
-def table(name: bytes, fields: bytes, entries: list[int]) -> bytes:
-    """A size-prefixed FlatBuffer with one table: its field offsets stand in front of it."""
-    offsets = struct.pack("<HH", 4 + 2 * len(entries), 4 + len(fields))
-    offsets += b"".join(struct.pack("<H", entry) for entry in entries)
-    offsets += bytes(-len(offsets) % 4)
-    root = 8 + len(offsets)
-    body = struct.pack("<I", root) + name + offsets + struct.pack("<i", len(offsets)) + fields
-    return struct.pack("<I", len(body)) + body
-
-
-def event_packet(*events: tuple[int, int, int, int], count: int | None = None) -> bytes:
-    rows = b"".join(struct.pack("<qhhBxxx", t, x, y, on) for x, y, on, t in events)
-    number = len(events) if count is None else count
-    return table(b"EVTS", struct.pack("<II", 4, number) + rows, [4])
-
-
-def aedat4_bytes(*packets: bytes, compression: int = 1, end: int = -1) -> bytes:
-    head = table(b"IOHE", struct.pack("<iq", compression, end), [4, 8])
-    packed = [lz4.frame.compress(p) if compression else p for p in packets]
-    framed = (struct.pack("<ii", 0, len(p)) + p for p in packed)
-    return b"#!AER-DAT4.0\r\n" + head + b"".join(framed)
 
 
 FIRST = [(3, 2, 1, 10**15), (345, 259, 0, 10**15 + 40)]

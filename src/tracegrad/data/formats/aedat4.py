@@ -12,7 +12,7 @@ from tracegrad.data.formats.listed import listed, pixels, read_bytes
 from tracegrad.errors import DataError
 
 MAGIC = b"#!AER-DAT4.0\r\n"
-LARGEST = 2**28  # bytes of a file
+LARGEST = 2**28  # bytes of a file, and of all of its packets of events after unpacking
 LARGEST_PACKET = 2**26  # bytes of a packet after unpacking; four million events
 NONE, LZ4 = (0,), (1, 2)  # numbers of the compressions that are read; 3 and 4 are Zstandard
 EVENT = np.dtype(
@@ -72,12 +72,15 @@ def _packets(content: bytes, path: Path) -> Iterator[bytes]:
     )
     if compression not in NONE + LZ4:
         raise DataError(f"{path}: is packed with Zstandard. Write it again with LZ4 or without.")
-    at, end = at + 4 + size, len(content) if end < 0 else end
+    at, end, left = at + 4 + size, len(content) if end < 0 else end, LARGEST
     while at < end:
         packed = _part(content, at + 8, _number(content, at + 4, 4))
         at += 8 + len(packed)
         unpacked = _unpacked(packed) if compression in LZ4 else packed
         if unpacked[8:12] == b"EVTS":
+            left -= len(unpacked)
+            if left < 0:
+                raise _Broken(f"its packets unpack to more than {LARGEST} bytes")
             yield unpacked
 
 

@@ -1,0 +1,83 @@
+"""How many inputs is every reader tried with, guided by coverage, and does any break it?"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import result
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON = ROOT / ".venv-fuzz" / "bin" / "python"  # has atheris: `make fuzz`
+KEPT = ROOT / ".cache" / "fuzz"  # inputs that reached something new, by target
+TESTS = ROOT / "tests"
+SECONDS, MEMORY = 5, 1024  # of one input, and MiB that the process may have
+SLICE = 30  # seconds of a process: atheris loses 20 kB an input where generators are instrumented
+DONE = re.compile(r"#(\d+)\s+DONE\s+cov: (\d+) ft: \d+ corp: (\d+)/\S+ .*rss: (\d+)Mb")
+
+
+def targets() -> list[str]:
+    """Names of all, asked for in another process, as importing them takes a while."""
+    asked = "import fuzz_targets; print(*fuzz_targets.TARGETS, sep='\\n')"
+    call = [sys.executable, "-c", asked]
+    done = subprocess.run(call, env=surroundings(), capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def surroundings() -> dict[str, str]:
+    """The environment of the processes."""
+    path = os.pathsep.join([str(ROOT / "src"), str(TESTS)])
+    return os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
+
+
+def fuzz(name: str, seconds: int) -> dict:
+    """One target for so long, or until something is found: then the end of what was said."""
+    row = {"target": name, "inputs": 0, "seconds": seconds, "coverage": 0, "kept": 0}
+    row |= {"memory_mib": 0, "found": None}
+    for start in range(0, seconds, SLICE):
+        done = sliced(name, min(SLICE, seconds - start))
+        found = DONE.search(done.stderr)
+        if done.returncode or found is None:
+            return row | {"found": done.stdout[-2000:] + done.stderr[-4000:]}
+        runs, *sizes = map(int, found.groups())
+        row["inputs"] += runs
+        for key, size in zip(("coverage", "kept", "memory_mib"), sizes, strict=True):
+            row[key] = max(row[key], size)
+    return row
+
+
+def sliced(name: str, seconds: int) -> subprocess.CompletedProcess:
+    """A process that goes on from what those before it kept."""
+    folder = KEPT / re.sub(r"\W+", "-", name)
+    folder.mkdir(parents=True, exist_ok=True)
+    options = (f"-max_total_time={seconds}", f"-timeout={SECONDS}", f"-rss_limit_mb={MEMORY}")
+    call = [str(PYTHON), str(TESTS / "fuzz_run.py"), name, str(folder), *options]
+    return subprocess.run(
+        [*call, f"-artifact_prefix={folder.parent}/found-{folder.name}-"],
+        env=surroundings(),
+        capture_output=True,
+        text=True,
+    )
+
+
+def main() -> None:
+    """All of them, or those that are named; ends with 1 if something was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=60, help="of every target")
+    parser.add_argument("--only", nargs="*", help="targets")
+    given = parser.parse_args()
+    rows = []
+    for name in given.only or targets():
+        rows.append(fuzz(name, given.seconds))
+        print(*(f"{key}: {value}" for key, value in rows[-1].items()), sep="  ", flush=True)
+    if any(row["found"] for row in rows):
+        raise SystemExit(1)
+    if not given.only:
+        limits = {"seconds_an_input": SECONDS, "memory_mib": MEMORY}
+        print(result.write("fuzz", limits, rows))
+
+
+if __name__ == "__main__":
+    main()

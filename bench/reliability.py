@@ -1,0 +1,143 @@
+"""How much load is held, how many faults are survived, how many inputs tried, and what is lost?
+
+Runs the tests that count such things, writes `results/reliability.json` and the tables of
+docs/reliability.md. With `--slow` the long ones too: 300 kills and more, ten million events.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import result
+from tables import source, table
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "reliability.md"
+START, END = "<!-- results -->", "<!-- /results -->"
+
+
+class Count(NamedTuple):
+    """A line of the table: what a number that tests of a file tell stands for."""
+
+    file: str
+    name: str  # of the property, or `tests`: how many passed
+    said: str
+    of: str | None = None  # another property, that says how many of these
+
+
+COUNTS = (
+    Count("stream/test_soak.py", "events", "events through a stream, in and accounted for"),
+    Count("run/test_kill.py", "kills", "trainings killed, and within a write of a checkpoint",
+          of="kills_within_a_write"),
+    Count("run/test_processes.py", "processes_killed", "one of two processes killed"),
+    Count("run/test_resume.py", "tests", "tests of trainings cut short and resumed"),
+    Count("run/test_resume_learners.py", "tests", "tests of learners saved, loaded, carried on"),
+    Count("run/test_keeper.py", "power_losses", "disks as a loss of power can leave them"),
+    Count("run/test_keeper.py", "disk_faults", "calls to the disk that fail"),
+    Count("run/test_checkpoint.py", "flips", "bytes of a checkpoint flipped"),
+    Count("run/test_checkpoint.py", "truncations", "places at which a checkpoint is cut"),
+    Count("run/test_keeper.py", "recovered", "newest checkpoints damaged, the one before used"),
+    Count("run/test_kill.py", "locks", "second processes on a folder in use"),
+    Count("run/test_control.py", "tests", "tests of files for a run that are garbage"),
+    Count("test_fuzz.py", "inputs", "edits of good files for the readers"),
+)  # fmt: skip
+
+
+def counted(report: Path) -> dict[str, dict]:
+    """Of each file of tests: how many passed, failed or were left out, and the sums of counts."""
+    found: dict[str, dict] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        file = case.get("classname", "").removeprefix("tests.").replace(".", "/") + ".py"
+        row = found.setdefault(file, {"file": file, "tests": 0, "failed": 0, "skipped": 0})
+        kinds = {child.tag for child in case}
+        failed, skipped = kinds & {"failure", "error"}, kinds & {"skipped"}
+        row["failed" if failed else "skipped" if skipped else "tests"] += 1
+        for one in case.iter("property"):
+            row[one.get("name")] = row.get(one.get("name"), 0) + int(one.get("value", 0))
+    return found
+
+
+def tried(slow: bool, workers: int) -> dict[str, dict]:
+    """What the tests count; they run as they do elsewhere, by pytest."""
+    files = dict.fromkeys(f"tests/{count.file}" for count in COUNTS)
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        call = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), f"--junitxml={report}"]
+        call += ["--slow"] * slow
+        subprocess.run([*call, *files], cwd=ROOT, env=os.environ)
+        return counted(report)
+
+
+def lines(content: dict) -> list[list[str]]:
+    """A line for each count that there is."""
+    rows = {row["file"]: row for row in content["rows"]}
+    found = []
+    for count in COUNTS:
+        row = rows[count.file]
+        if count.name in row:
+            inside = f", {row[count.of]:,} of them" if count.of else ""
+            name = f"`tests/{count.file}`"
+            found.append([count.said, f"{row[count.name]:,}{inside}", str(row["failed"]), name])
+    return found
+
+
+def fuzzed(content: dict) -> str:
+    """What readers were tried with by `make fuzz`."""
+    rows = [
+        [r["target"], f"{r['inputs']:,}", f"{r['coverage']}", f"{r['memory_mib']}", "0"]
+        for r in content["rows"]
+    ]
+    heads = ["reader", "inputs", "places reached", "memory (MiB)", "broke it"]
+    seconds, limits = content["rows"][0]["seconds"], content["settings"]
+    total = sum(row["inputs"] for row in content["rows"])
+    said = (
+        f"Guided by coverage (`make fuzz`), {seconds} s for each reader, {total:,} inputs in all. "
+        f"A reader breaks by an error that it does not promise, by {limits['seconds_an_input']} s "
+        f"for one input, or by {limits['memory_mib']} MiB of its process."
+    )
+    return f"{said}\n\n{table(heads, rows)}\n\n{source(content)}"
+
+
+def section() -> str:
+    """What stands between the marks, from the result files and nothing else."""
+    content = json.loads((result.FOLDER / "reliability.json").read_text())
+    heads = ["what was done", "times", "lost, wrong or crashed", "test"]
+    extra = ", the long tests too" if content["settings"]["slow"] else ""
+    head = f"Made by `make reliability`{extra}, from what the tests count.\n\n"
+    parts = [head + f"{table(heads, lines(content))}\n\n{source(content)}"]
+    if (path := result.FOLDER / "fuzz.json").is_file():
+        parts.append(fuzzed(json.loads(path.read_text())))
+    return "\n\n".join([START, *parts, END])
+
+
+def written(page: str) -> str:
+    """The page with the section as the result files make it."""
+    before, rest = page.split(START)
+    return before + section() + rest.split(END)[1]
+
+
+def main() -> None:
+    """Ends with 1, and leaves result and page as they are, if a test failed or told no count."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--slow", action="store_true", help="the long tests too")
+    parser.add_argument("--workers", type=int, default=2, help="processes of pytest")
+    parser.add_argument("--page", action="store_true", help="write the page only")
+    given = parser.parse_args()
+    if not given.page:
+        found = tried(given.slow, given.workers)
+        failed = [row["file"] for row in found.values() if row["failed"]]
+        absent = [c.file for c in COUNTS if not found.get(c.file, {}).get(c.name)]
+        if failed or absent:
+            raise SystemExit(f"Failed: {failed or 'none'}. Without a count: {absent or 'none'}.")
+        print(result.write("reliability", {"slow": given.slow}, list(found.values())))
+    PAGE.write_text(written(PAGE.read_text()))
+
+
+if __name__ == "__main__":
+    main()
