@@ -7,14 +7,18 @@ call a batch, and only then says in `live.json` where it stands.
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tracegrad.run.keeper import complain
+from tracegrad.run.strict_json import from_json
 from tracegrad.run.train import Progress
 
 CONTROL, LIVE, EVENTS = "control.json", "live.json", "events.jsonl"
+LARGEST = 1 << 12  # bytes of either JSON file; more is read of none
 EVERY = 0.5  # seconds between two lines of `live.json`
 NAP = 0.1  # seconds between two looks while paused
 
@@ -26,10 +30,19 @@ class Wish:
     paused: bool = False
 
 
-def wish(folder: Path) -> Wish:
-    """What is wanted now: nothing where nobody watches."""
-    text = _text(folder / CONTROL)
-    return Wish() if text is None else Wish(**json.loads(text))
+def wish(folder: Path, warn: Callable[[str], None] = lambda sentence: None) -> Wish:
+    """What is wanted now: nothing where nobody watches, or where that cannot be read.
+
+    `warn` then hears one sentence: nobody's file may end a training.
+    """
+    path = folder / CONTROL
+    try:
+        text = _text(path)
+        return Wish() if text is None else from_json(Wish, text)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        warn(f"{path} is ignored, as it is damaged: {why}. Press the button of the page again.")
+        return Wish()
 
 
 def ask(folder: Path, wanted: Wish) -> None:
@@ -38,35 +51,50 @@ def ask(folder: Path, wanted: Wish) -> None:
 
 
 def live(folder: Path) -> dict[str, Any] | None:
-    """Where the run stood when it last said so; None if it never did."""
-    text = _text(folder / LIVE)
-    return None if text is None else json.loads(text)
+    """Where the run stood when it last said so; None if it never did, or that is damaged."""
+    try:
+        found = json.loads(_text(folder / LIVE) or "null")
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class Control:
-    """The run's side: called after every batch, it pauses while that is wanted and logs it."""
+    """The run's side: called after every batch, it pauses while that is wanted and logs it.
 
-    def __init__(self, folder: Path):
+    What it cannot read or write is a warning, and training goes on.
+    """
+
+    def __init__(self, folder: Path, warn: Callable[[str], None] = complain):
         """Nothing is written before somebody watches."""
-        self.folder, self.seen, self.said = folder, 0, 0.0
+        self.folder, self.warn, self.seen, self.said = folder, warn, 0, 0.0
+        self.told = False
 
     def after(self, now: Progress) -> None:
         """One `stat`; if somebody watches, a small file twice a second; a pause if it is wanted."""
         stamp = self._stamp()
         if not stamp:
             return
+        try:
+            self._heed(now, stamp)
+        except OSError as error:
+            if not self.told:
+                self.warn(f"{self.folder}: who watches cannot be told: {error.strerror}.")
+            self.told = True
+
+    def _heed(self, now: Progress, stamp: int) -> None:
         moment = time.monotonic()
         if moment - self.said >= EVERY:
             self.said = moment
             _replace(self.folder / LIVE, json.dumps(now._asdict()))
         if stamp != self.seen:
             self.seen = stamp
-            if wish(self.folder).paused:
+            if wish(self.folder, self.warn).paused:
                 self._pause(now)
 
     def _pause(self, now: Progress) -> None:
         self._log("paused", now)
-        while wish(self.folder).paused:
+        while wish(self.folder, self.warn).paused:
             time.sleep(NAP)
         self.seen = self._stamp()
         self._log("resumed", now)
@@ -74,7 +102,7 @@ class Control:
     def _stamp(self) -> int:
         try:
             return os.stat(self.folder / CONTROL).st_mtime_ns
-        except FileNotFoundError:
+        except OSError:  # there is none, or the folder is out of reach for now
             return 0
 
     def _log(self, what: str, now: Progress) -> None:
@@ -87,9 +115,13 @@ class Control:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except FileNotFoundError:
         return None
+    if len(content) > LARGEST:
+        raise ValueError(f"it is longer than {LARGEST} bytes")
+    return content.decode()
 
 
 def _replace(path: Path, text: str) -> None:

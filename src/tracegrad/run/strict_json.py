@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields, is_dataclass
+from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -16,14 +17,21 @@ def from_json(kind: type[T], text: str) -> T:
     of text and dataclasses.
     """
     try:
-        value = json.loads(text, parse_constant=_no_number, object_pairs_hook=_once)
+        value = json.loads(
+            text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_once
+        )
+        return _typed(kind, value, "it")  # writing out what is wrong goes as deep as reading it
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    return _typed(kind, value, "it")
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text:.40} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if isfinite(value) else _no_number(text)  # 1e999 is read as infinite
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
