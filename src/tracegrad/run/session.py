@@ -1,5 +1,6 @@
 """Session: one run, from settings to a finished folder."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,9 @@ from tracegrad.run.learner import Learner
 from tracegrad.run.lock import locked
 from tracegrad.run.mesh import check_batch
 from tracegrad.run.pictures import Curves, draw_run
+from tracegrad.run.rates import Rates
 from tracegrad.run.record import record
+from tracegrad.run.snapshot import Snapshots
 
 TEXT = 74  # columns of a terminal that the rest of the progress line takes
 
@@ -103,7 +106,14 @@ class Session(NamedTuple):
     ) -> Finished:
         with _bar(self.console) as bar:
             watch = _Watch(bar, config, folder, keeper)
-            seen = train.Watch(watch.batch, watch.epoch, folder.start)
+            seen = train.Watch(
+                watch.batch,
+                watch.epoch,
+                folder.start,
+                Snapshots(folder.path, keeper.warn).after,
+                Rates(folder.path, config.learning.learning_rate, keeper.warn).after,
+                lambda rate: self._learner(_at(config, rate), task),
+            )
             result = train.train(learner, config, task, seen, keeper)
         folder.save_weights(result.network)
         pictures = self._draw(learner, config, task, result, folder) if self.pictures else []
@@ -126,6 +136,11 @@ class Session(NamedTuple):
         return draw_run(
             seen, Curves({config.learning.rule: result.epochs}, task.floors), folder.path
         )
+
+
+def _at(config: Config, rate: float) -> Config:
+    """The settings with another learning rate; of a schedule, it is where that begins."""
+    return replace(config, learning=replace(config.learning, learning_rate=rate))
 
 
 def _bar(console: Console) -> Progress:
