@@ -20,13 +20,15 @@ LAYERS = {
     "bench": {"errors", "_types", "model", "learn", "run"},
     "run.bench_command": {"bench"},  # modules that may besides what their layer may
     "interop.sklearn": {"run"},
+    "interop.torch": {"run", "substrate"},
 }
 for _name in ("study", "stream", "export", "report"):
     LAYERS[_name] = LAYERS["run"] | {"run"}
-LAYERS["watch"] = LAYERS["report"] | {"report"}
+for _name in ("watch", "log"):
+    LAYERS[_name] = LAYERS["report"] | {"report"}
 LAYERS |= {"__init__": set(LAYERS), "__main__": {"run"}}  # the public names; `python -m tracegrad`
 # `run.cli` alone lies above all that it calls.
-LAYERS["cli"] = LAYERS["run"] | {"run", "study", "stream", "export", "report", "watch"}
+LAYERS["cli"] = LAYERS["run"] | {"run", "study", "stream", "export", "report", "watch", "log"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

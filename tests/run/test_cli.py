@@ -35,7 +35,7 @@ def complaint(capsys: pytest.CaptureFixture) -> str:
 MISTAKES = [
     (
         ["fly"],
-        "There is no command fly. There are train, resume, demo, show, report, watch, stream, "
+        "There is no command fly. There are train, resume, demo, show, report, watch, log, stream, "
         "study, fidelity, explain, audit, cost, export, nir, bench, data, tasks, rules, neurons, "
         "substrates",
     ),
@@ -61,6 +61,8 @@ MISTAKES = [
     (["train", "digits", "--on-nan", "hope"], "on_nan must be one of stop, skip, got 'hope'"),
     (["show"], "show needs one folder"),
     (["show", "nowhere"], "nowhere is no run folder"),
+    (["log"], "log needs a run folder: tracegrad log RUN --to tensorboard"),
+    (["log", "x", "--to", "paper"], "to must be of tensorboard, wandb, mlflow, got 'paper'"),
     (["study"], "study needs a file: tracegrad study FILE.toml, or one of depth, feedback"),
     (["study", "none.toml"], "There is no study file none.toml. Give a TOML file or one of depth"),
     (["study", "paper", "--workers", "many"], "workers"),

@@ -12,6 +12,7 @@ from tracegrad.run.config import Config
 from tracegrad.run.control import Control, Wish, ask, live, wish
 from tracegrad.run.folder import RunFolder, write
 from tracegrad.run.train import Epoch, Progress
+from tracegrad.run.wanted import Wanted, wanted
 
 TOKEN = "a-token-of-this-test"
 EPOCHS = [Epoch(n, 2.0 / n, 0.5, 1.5 / n, 0.5 + n / 10, 0.1, 3.0, 1.0) for n in (1, 2)]
@@ -93,10 +94,41 @@ def test_events_say_what_the_folder_holds(client, run):
     assert (told["task"], told["rule"], told["of"]) == ("digits", "block_diagonal", 10)
 
 
-@pytest.mark.parametrize("body", ["", "[]", "{}", '{"paused": 2}', '{"paused": "yes"}'])
+WRONG = ["", "[]", "{}", '{"paused": 2}', '{"paused": "yes"}', '{"paused": true, "synapse": null}']
+WRONG += [f'{{"learning_rate": {rate}}}' for rate in ("0", "-1", "NaN", "1e999", "[]", "true")]
+WRONG += [f'{{"synapse": {pair}}}' for pair in ("[1]", "[1, -1]", "[1.5, 2]", '["a", "b"]')]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *WRONG,
+        '{"speed": 3}',
+        '["paused"]',
+        "3",
+        "[" * 100_000,
+        f'{{"learning_rate": 1{"0" * 400}}}',
+    ],
+)
 def test_a_wrong_wish_is_refused(client, run, body):
-    assert client.post(f"/{TOKEN}/control", content=body).status_code == 400
-    assert not (run.path / "control.json").exists()
+    answer = client.post(f"/{TOKEN}/control", content=body)
+    assert answer.status_code == 400 and answer.text.startswith('Expected {"paused"')
+    assert not (run.path / "control.json").exists() and not (run.path / "wanted.json").exists()
+
+
+def test_a_wish_leaves_what_was_wished_before(client, run):
+    for body in ('{"learning_rate": 1}', '{"synapse": [3, 2]}', '{"paused": true}'):
+        assert client.post(f"/{TOKEN}/control", content=body).status_code == 204
+    assert wanted(run.path) == Wanted(1.0, [3, 2]) and wish(run.path).paused
+    assert client.post(f"/{TOKEN}/control", content='{"synapse": null}').status_code == 204
+    assert wanted(run.path) == Wanted(1.0, None)
+
+
+def test_whoever_asks_for_events_looks(client, run):
+    write(run.path / "summary.json", b"{}")
+    assert not (run.path / "looking").exists()
+    client.get(f"/{TOKEN}/events")
+    assert (run.path / "looking").exists()
 
 
 def test_nothing_is_written_while_nobody_watches(run):

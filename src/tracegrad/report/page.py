@@ -28,7 +28,7 @@ def page(runs: Sequence[Seen]) -> str:
     """The whole page. All that comes from a user is escaped, and the page forbids itself every
     script but its own two, by their hashes, and every request.
     """
-    library, script = plotting_library(), _text("page.js")
+    library, script = plotting_library(), text("dress.js") + text("page.js")
     sections = [panel(runs) for panel in PANELS]
     plots = {
         part.name: {"data": part.data, "layout": part.layout}
@@ -37,11 +37,11 @@ def page(runs: Sequence[Seen]) -> str:
         for part in block.parts
         if isinstance(part, Plot)
     }
-    return Template(_text("page.html")).substitute(
+    return Template(text("page.html")).substitute(
         policy=f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; "
         "style-src 'unsafe-inline'; img-src data: blob:",
         title=escape(", ".join(run.label for run in runs)),
-        style=_text("page.css"),
+        style=text("page.css"),
         links="\n".join(f'<a href="#{s.name}">{escape(s.title)}</a>' for s in sections),
         sections="\n".join(map(_section, sections)),
         plots=in_script(plots),
@@ -61,7 +61,8 @@ def plotting_library() -> str:
     return extra("plotly.offline", "Reports", "report").get_plotlyjs()
 
 
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """A file beside this one; `dress.js` and `page.css` make every page of this library alike."""
     return files("tracegrad.report").joinpath(name).read_text(encoding="utf-8")
 
 

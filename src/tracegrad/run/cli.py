@@ -11,6 +11,7 @@ from rich.console import Console
 from tracegrad.errors import UsageError
 from tracegrad.export.command import export
 from tracegrad.learn.rules import RULES
+from tracegrad.log.command import log
 from tracegrad.model import NEURONS
 from tracegrad.report.command import report
 from tracegrad.run.audit_command import audit
@@ -44,6 +45,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad stream RUN             learn from a live source and predict, for ever
   tracegrad report RUN ...         a page to look at: curves, spikes, the three factors, cost
   tracegrad watch RUN              a page of a training while it runs, with a button to pause it
+  tracegrad log RUN --to TOOL      its metrics in TensorBoard, Weights & Biases or MLflow
   tracegrad study FILE             a grid of trainings, and its report
   tracegrad fidelity NEURON        how close rules come to the exact gradient
   tracegrad explain RULE           a rule in equations, derived from the neuron
@@ -174,8 +176,8 @@ def usage(arguments: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     made.__name__: made
     for made in (
-        *(train, resume, demo, show, report, watch, stream, study, fidelity, explain, audit),
-        *(cost, export, nir, bench),
+        *(train, resume, demo, show, report, watch, log, stream, study, fidelity, explain),
+        *(audit, cost, export, nir, bench),
         *(data, tasks, rules, neurons, substrates),
     )
 }

@@ -80,35 +80,54 @@ class _Progress(NamedTuple):
 
 
 def record(learned: LearnerState, rule: Rule, loss: Loss, batch: Batch) -> Record:
-    """Record the first sequence of `batch`, and the input synapse with the largest sum of |L e|.
-
-    Its line is one that is silent at the first step, if any such line is active later, so that the
-    trace is seen to begin. The weights stay as they are. O(n m) memory besides the record.
-    """
+    """Record the first sequence of `batch`, and one input synapse: see `Recorder`."""
     steps = int(np.asarray(batch.valid)[:, 0].sum())
     one = on_device(Batch(*(a[:steps, :1] for a in batch)))
-    # The same compiled function twice: first to find the synapse, then to follow it.
-    run = jax.jit(partial(_run, rule, loss))
-    total, _ = run(learned.network, learned.feedback, one, jnp.zeros(2, int))
-    xs = np.asarray(one.xs)[:, 0]
-    late = np.asarray(total) * (xs[0] == 0)
-    chosen = np.unravel_index(int(np.argmax(late if late.any() else total)), total.shape)
-    _, seen = run(learned.network, learned.feedback, one, jnp.asarray(chosen, int))
-    seen = jax.tree.map(np.asarray, seen)
-    neuron, line = map(int, chosen)
-    factors = Factors(neuron, line, xs[:, line], seen.trace, seen.signal, seen.local)
-    name = "v" if "v" in seen.states else next(iter(seen.states))
-    return Record(
-        dt=learned.network.dt,
-        inputs=xs,
-        hidden=seen.outputs[:-1],
-        state_name=name,
-        state=seen.states[name],
-        readout=seen.outputs[-1],
-        targets=np.asarray(one.ys)[:, 0],
-        weight=np.asarray(one.weight)[:, 0],
-        factors=factors if isinstance(rule.influence, Block) else None,
-    )
+    return Recorder(rule, loss)(learned, one)
+
+
+class Recorder:
+    """Records single sequences (time, 1, m) of one shape, with a program compiled once.
+
+    It follows the input synapse (neuron, line) of the first layer that is asked for, or that with
+    the largest sum of |L e|: among those whose line is silent at the first step, if any such line
+    is active later, so that the trace is seen to begin. The weights stay as they are. O(n m)
+    memory besides the record.
+    """
+
+    def __init__(self, rule: Rule, loss: Loss):
+        """Record how this rule learns from this loss."""
+        self.rule = rule
+        self._run = jax.jit(partial(_run, rule, loss))
+
+    def __call__(
+        self, learned: LearnerState, one: Data, synapse: tuple[int, int] | None = None
+    ) -> Record:
+        """The record of a sequence, with what is asked for or one run more to find it."""
+        xs = np.asarray(one.xs)[:, 0]
+        neuron, line = self._strongest(learned, one) if synapse is None else synapse
+        chosen = jnp.asarray([neuron, line], int)
+        _, seen = self._run(learned.network, learned.feedback, one, chosen)
+        seen = jax.tree.map(np.asarray, seen)
+        factors = Factors(neuron, line, xs[:, line], seen.trace, seen.signal, seen.local)
+        name = "v" if "v" in seen.states else next(iter(seen.states))
+        return Record(
+            dt=learned.network.dt,
+            inputs=xs,
+            hidden=seen.outputs[:-1],
+            state_name=name,
+            state=seen.states[name],
+            readout=seen.outputs[-1],
+            targets=np.asarray(one.ys)[:, 0],
+            weight=np.asarray(one.weight)[:, 0],
+            factors=factors if isinstance(self.rule.influence, Block) else None,
+        )
+
+    def _strongest(self, learned: LearnerState, one: Data) -> tuple[int, int]:
+        total, _ = self._run(learned.network, learned.feedback, one, jnp.zeros(2, int))
+        late = np.asarray(total) * (np.asarray(one.xs)[0, 0] == 0)
+        neuron, line = np.unravel_index(int(np.argmax(late if late.any() else total)), total.shape)
+        return int(neuron), int(line)
 
 
 def _run(

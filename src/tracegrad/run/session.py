@@ -1,5 +1,7 @@
 """Session: one run, from settings to a finished folder."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +27,9 @@ from tracegrad.run.learner import Learner
 from tracegrad.run.lock import locked
 from tracegrad.run.mesh import check_batch
 from tracegrad.run.pictures import Curves, draw_run
+from tracegrad.run.rates import Rates
 from tracegrad.run.record import record
+from tracegrad.run.snapshot import Snapshots
 
 TEXT = 74  # columns of a terminal that the rest of the progress line takes
 
@@ -94,7 +98,8 @@ class Session(NamedTuple):
         else:
             keeper = Keeper(path / CHECKPOINTS, "", self.every)  # a new run has none to read
         task = build_task(config)
-        train.train(self._learner(config, task), config, task, train.SILENT, keeper)
+        seen = train.Watch(at=partial(self._learner_at, config, task))
+        train.train(self._learner(config, task), config, task, seen, keeper)
 
     def _learner(self, config: Config, task: Task) -> Learner:
         learner = build_learner(config, task)
@@ -102,6 +107,11 @@ class Session(NamedTuple):
             return learner
         check_batch(self.mesh, config.learning.batch)
         return learner.over(self.mesh)
+
+    def _learner_at(self, config: Config, task: Task, rate: float) -> Learner:
+        """With another learning rate; of a schedule, it is where that begins."""
+        learning = replace(config.learning, learning_rate=rate)
+        return self._learner(replace(config, learning=learning), task)
 
     def _noted(self, learner: Learner, config: Config, task: Task, folder: RunFolder) -> Finished:
         keeper = folder.keeper(self.every)
@@ -121,7 +131,12 @@ class Session(NamedTuple):
     ) -> Finished:
         with _bar(self.console) as bar:
             watch = _Watch(bar, config, folder, keeper)
-            seen = train.Watch(watch.batch, watch.epoch, folder.start)
+            at = partial(self._learner_at, config, task)
+            seen = train.Watch(watch.batch, watch.epoch, folder.start, at=at)
+            if jax.process_count() == 1:  # of several, all would have to look and to change at once
+                look = Snapshots(folder.path, keeper.warn).after
+                rate = Rates(folder.path, config.learning.learning_rate, keeper.warn).after
+                seen = seen._replace(look=look, rate=rate)
             result = train.train(learner, config, task, seen, keeper)
         folder.save_weights(result.network)
         pictures = self._draw(learner, config, task, result, folder) if self.pictures else []

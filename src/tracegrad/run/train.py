@@ -101,12 +101,27 @@ class Result:
         return self.epochs[-1]
 
 
+class Look(NamedTuple):
+    """What there is to see after a batch: the learner, its state and the batch."""
+
+    learner: Learner
+    state: LearnerState
+    batch: Data
+
+
 class Watch(NamedTuple):
-    """Called after every batch, after every epoch, and at the start with the epochs done before."""
+    """Called after every batch, after every epoch, and at the start with the epochs done before.
+
+    `look` may read a state that is donated right after. `rate` may answer with a learning rate to
+    go on with; `at` makes the learner of one, which must differ in nothing else.
+    """
 
     batch: Callable[[Progress], None] = lambda progress: None
     epoch: Callable[[Epoch], None] = lambda epoch: None
     start: Callable[[tuple[Epoch, ...]], None] = lambda epochs: None
+    look: Callable[[Look], None] = lambda look: None
+    rate: Callable[[Progress], float | None] = lambda progress: None
+    at: Callable[[float], Learner] | None = None
 
 
 SILENT = Watch()
@@ -129,10 +144,10 @@ def train(
 
         result = train(build_learner(config, task), config, task)
     """
-    training = _Training(config, task, learner, keeper)
+    training = _Training(config, task, learner, watch, keeper)
     watch.start(tuple(training.epochs))
     while len(training.epochs) < config.learning.epochs:
-        watch.epoch(training.epoch(watch))
+        watch.epoch(training.epoch())
     return Result(
         learned=training.spread.gathered(training.state),
         rule=learner.rule,
@@ -174,19 +189,23 @@ def _planned(learner: Learner) -> Learner:
 class _Training:
     """A learner at work on a task."""
 
-    def __init__(self, config: Config, task: Task, learner: Learner, keeper: Keeper | None):
+    def __init__(
+        self, config: Config, task: Task, learner: Learner, watch: Watch, keeper: Keeper | None
+    ):
         self.size, self.every = config.learning.batch, config.learning.update_every
         self.skips = config.learning.on_nan == "skip"
-        self.task, self.keeper = task, keeper
+        self.task, self.watch, self.keeper = task, watch, keeper
+        self.first = task.train  # of a curriculum, the easiest
+        self.rate: float | None = None  # where it was changed from that of the settings
         self.order = np.random.default_rng(config.seed)
         self.batches = -(-task.train.size // self.size)
-        example = self.prepared(next(task.train.batches(self.size, None)))
-        learner = self.learner = _planned(learner.for_input(example.xs))
-        self.state = learner.init(jax.random.key(config.seed), self.size, stream=False)
+        example = self.example()
+        self.learner = _planned(learner.for_input(example.xs))
+        self.state = self.learner.init(jax.random.key(config.seed), self.size, stream=False)
         self.evaluate = Evaluator(learner.loss, task.stepwise)
         self.steps = example.xs.shape[0]
-        self.spread = learner.spread
-        self.learn = learner.sequence.lower(self.state, *self.spread.given(example)).compile()
+        self.spread = self.learner.spread
+        self.learn = self.learner.sequence.lower(self.state, *self.spread.given(example)).compile()
         self.memory_bytes = peak_memory(self.learn)
         self.finite = jax.jit(all_finite)
         self.score: Score | None = None
@@ -198,6 +217,19 @@ class _Training:
         if keeper is not None:
             self.data = data_digest(task, self.size)
             self.go_on(keeper)
+
+    def example(self) -> Data:
+        """The batch that plans and programs are made for."""
+        return self.prepared(next(self.first.batches(self.size, None)))
+
+    def change(self, rate: float) -> None:
+        """Go on from the same state with another learning rate: a program of its own."""
+        if self.watch.at is None:
+            raise UsageError(f"Its learning rate was changed to {rate}. Use: tracegrad resume.")
+        example = self.example()
+        self.learner = _planned(self.watch.at(rate).for_input(example.xs))
+        self.learn = self.learner.sequence.lower(self.state, *self.spread.given(example)).compile()
+        self.rate = rate
 
     def begin(self) -> None:
         """Begin an epoch."""
@@ -216,6 +248,8 @@ class _Training:
         if other := position.other(numerics() | self.learner.spread.numerics):
             keeper.warn(f"{name} was made otherwise, so that last bits may differ: {other}.")
         self.state = unflatten(self.state, found.arrays, name)
+        if position.rate is not None:
+            self.change(position.rate)
         try:
             self.order.bit_generator.state = position.order
             self.epochs = [Epoch(**json.loads(line)) for line in position.epochs]
@@ -248,6 +282,7 @@ class _Training:
             epochs=[json.dumps(asdict(epoch)) for epoch in self.epochs],
             order=dict(self.started),
             level=self.task.level,
+            rate=self.rate,
             tally=self.tally.short(),
             elapsed=time.perf_counter() - self.epoch_began,
             seconds=self.elapsed,
@@ -276,13 +311,14 @@ class _Training:
         """A batch with steps padded to whole windows, on the device."""
         return on_device(pad_steps(batch, self.every or 1))
 
-    def epoch(self, watch: Watch) -> Epoch:
+    def epoch(self) -> Epoch:
         """Every training sequence that is left of an epoch, then the test set."""
         number, tally, task = len(self.epochs) + 1, self.tally, self.task
         batches = task.train.batches(self.size, self.order)
         for batch in islice(batches, tally.seen, None):
-            self.batch(self.prepared(batch), f"epoch {number}, batch {tally.seen + 1}")
-            watch.batch(self.progress(number))
+            ready = self.prepared(batch)
+            self.batch(ready, f"epoch {number}, batch {tally.seen + 1}")
+            self.show(self.progress(number), ready)
             if self.keeper is not None and self.spread.agreed(self.keeper.due()):
                 self.save()
         if not tally.batches:
@@ -312,6 +348,14 @@ class _Training:
         self.begin()
         self.save()
         return done
+
+    def show(self, now: Progress, batch: Data) -> None:
+        """Let the watch see it all, and heed what it wants."""
+        self.watch.batch(now)
+        self.watch.look(Look(self.learner, self.state, batch))
+        rate = self.watch.rate(now)
+        if rate is not None:
+            self.change(rate)
 
     def progress(self, number: int) -> Progress:
         """Where training stands in an epoch."""

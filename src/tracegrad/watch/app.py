@@ -3,7 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from html import escape
 from importlib.resources import files
 from secrets import compare_digest
@@ -18,11 +19,20 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tracegrad.report.page import plotting_library
-from tracegrad.run.control import Wish, ask, live, wish
+from tracegrad.report.page import plotting_library, text
+from tracegrad.run.control import ask, live, wish
 from tracegrad.run.folder import RunFolder
+from tracegrad.run.rates import changes
+from tracegrad.run.snapshot import LOOKING
+from tracegrad.run.strict_json import from_json
+from tracegrad.run.wanted import Wanted, want, wanted
+from tracegrad.watch.snapshot import plots, taken_at
 
 TICK = 0.5  # seconds between two looks at the folder
+EXPECTED = (
+    'Expected {"paused": true or false}, {"learning_rate": a positive number}, or {"synapse": '
+    "[neuron, line] or null}."
+)
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
     "style-src 'unsafe-inline'; img-src data: blob:; frame-ancestors 'none'",
@@ -38,27 +48,26 @@ def watched(run: RunFolder, token: str) -> Starlette:
     Another `Host` than this machine's own is refused too: a name that an attacker points at
     127.0.0.1 (DNS rebinding) is none of them.
     """
-    script, library = _text("page.js"), plotting_library()
+    script, library = text("dress.js") + _text("page.js"), plotting_library()
     page = Template(_text("page.html")).substitute(
-        title=escape(run.path.resolve().name), style=_text("page.css")
+        title=escape(run.path.resolve().name), style=text("page.css") + _text("page.css")
     )
 
     def show(request: Request) -> Response:
         return HTMLResponse(page, headers=HEADERS)
 
     def code(request: Request) -> Response:
-        text = library if request.path_params["name"] == "plotly" else script
-        return Response(text, media_type="text/javascript", headers=HEADERS)
+        said = library if request.path_params["name"] == "plotly" else script
+        return Response(said, media_type="text/javascript", headers=HEADERS)
 
     def events(request: Request) -> Response:
         return StreamingResponse(_events(run), media_type="text/event-stream", headers=HEADERS)
 
     async def control(request: Request) -> Response:
         try:
-            wanted = await request.json()
-            ask(run.path, Wish(paused={True: True, False: False}[wanted["paused"]]))
-        except (ValueError, TypeError, KeyError):
-            return PlainTextResponse('Expected {"paused": true} or {"paused": false}.', 400)
+            heed(run, await request.body())
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            return PlainTextResponse(EXPECTED, 400)
         return Response(status_code=204)
 
     return Starlette(
@@ -92,6 +101,20 @@ class Guard:
         return await self.app(scope, receive, send)
 
 
+def heed(run: RunFolder, body: bytes) -> None:
+    """Hand on what the page asks for; `ValueError` or the like if it is no wish."""
+    asked = json.loads(body)
+    if not isinstance(asked, dict) or len(asked) != 1:
+        raise ValueError(EXPECTED)
+    ((name, value),) = asked.items()
+    if name == "paused":
+        return ask(run.path, replace(wish(run.path), paused={True: True, False: False}[value]))
+    before = asdict(wanted(run.path))
+    if name == "learning_rate" and type(value) is int:
+        value = float(value)
+    want(run.path, from_json(Wanted, json.dumps(before | {name: value})))
+
+
 def standing(run: RunFolder) -> dict[str, Any]:
     """Where the run stands: its epochs, the batch it is at, and whether it is paused or done."""
     config = run.config()
@@ -102,20 +125,28 @@ def standing(run: RunFolder) -> dict[str, Any]:
         "epochs": [asdict(epoch) for epoch in run.epochs()],
         "live": live(run.path),
         "paused": wish(run.path).paused,
+        "rate": config.learning.learning_rate,
+        "changes": [change._asdict() for change in changes(run.path)],
         "finished": run.finished,
     }
 
 
 async def _events(run: RunFolder) -> AsyncIterator[str]:
-    """Server-sent events: the standing whenever it is another one, until the run is finished."""
-    last = None
+    """Server-sent events: the standing and the snapshot whenever it is another one, until the run
+    is finished. As long as somebody asks for them, somebody looks.
+    """
+    last, shown = None, 0
     while True:
+        with suppress(OSError):
+            (run.path / LOOKING).touch()
         now = standing(run)
         if now != last:
             yield f"data: {json.dumps(now)}\n\n"
+        if (taken := taken_at(run)) != shown:
+            yield f"event: snapshot\ndata: {json.dumps(plots(run))}\n\n"
         if now["finished"]:
             return
-        last = now
+        last, shown = now, taken
         await asyncio.sleep(TICK)
 
 

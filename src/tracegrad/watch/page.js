@@ -1,6 +1,5 @@
-"use strict";
 const at = (name) => document.getElementById(name);
-const dark = matchMedia("(prefers-color-scheme: dark)");
+const fields = { curves: null, raster: null, factors: null }; // the plots, as they were last told
 let standing = null;
 
 function percent(share) {
@@ -8,23 +7,40 @@ function percent(share) {
 }
 
 function curves() {
-  const style = getComputedStyle(document.documentElement);
-  const [ink, line] = ["--ink", "--line"].map((name) => style.getPropertyValue(name).trim());
-  const axis = { gridcolor: line, zerolinecolor: line, linecolor: line };
   const x = standing.epochs.map((epoch) => epoch.epoch);
-  const drawn = { x, mode: "lines+markers", type: "scatter" };
-  const blue = dark.matches ? "#56B4E9" : "#0072B2";
-  const data = [
-    { ...drawn, y: standing.epochs.map((epoch) => epoch.test_loss), name: "test loss", line: { color: blue } },
-    { ...drawn, y: standing.epochs.map((epoch) => epoch.test_accuracy), name: "test accuracy", yaxis: "y2", line: { color: "#D55E00", dash: "dash" } },
-  ];
-  Plotly.react(at("curves"), data, {
-    font: { color: ink }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    margin: { l: 56, r: 12, t: 12, b: 44 }, showlegend: false, height: 420,
-    xaxis: { ...axis, title: { text: "epoch" }, anchor: "y2" },
-    yaxis: { ...axis, title: { text: "test loss" }, domain: [0.55, 1] },
-    yaxis2: { ...axis, title: { text: "test accuracy" }, domain: [0, 0.45], tickformat: ".0%" },
-  }, { responsive: true, displaylogo: false });
+  const drawn = { x, mode: "lines+markers", type: "scatter", xaxis: "x" };
+  const [blue, red] = ["#0072B2", "#D55E00"];
+  const marks = standing.changes.map((change) => ({
+    type: "line", xref: "x", yref: "paper", y0: 0, y1: 1, line: { color: "#CC79A7", width: 1, dash: "dot" },
+    x0: change.epoch - 1 + (standing.live ? change.batch / standing.live.batches : 0),
+  })).map((mark) => ({ ...mark, x1: mark.x0 }));
+  return {
+    data: [
+      { ...drawn, y: standing.epochs.map((epoch) => epoch.test_loss), name: "test loss", line: { color: blue }, marker: { color: blue } },
+      { ...drawn, y: standing.epochs.map((epoch) => epoch.test_accuracy), name: "test accuracy", yaxis: "y2", line: { color: red, dash: "dash" }, marker: { color: red } },
+    ],
+    layout: {
+      margin: { l: 56, r: 12, t: 12, b: 44 }, showlegend: false, height: 380, shapes: marks,
+      xaxis: { title: { text: "epoch" }, anchor: "y2", range: [0, standing.of + 0.5] },
+      yaxis: { title: { text: "test loss" }, domain: [0.55, 1] },
+      yaxis2: { title: { text: "test accuracy" }, domain: [0, 0.45], tickformat: ".0%" },
+    },
+  };
+}
+
+function draw(name) {
+  if (fields[name] === null) return;
+  const { data, layout } = dressed(fields[name]);
+  Plotly.react(at(name), data, layout, config);
+}
+
+function rates() {
+  const { rate, changes } = standing;
+  const input = at("learning-rate");
+  const now = changes.length ? changes[changes.length - 1].learning_rate : rate;
+  if (document.activeElement !== input) input.value = now;
+  const said = changes.map((c) => `${c.learning_rate} after epoch ${c.epoch}, batch ${c.batch}`);
+  at("changes").textContent = said.length ? `It was ${rate}; then ${said.join("; ")}.` : "";
 }
 
 function show() {
@@ -34,22 +50,59 @@ function show() {
   at("state").textContent = `${standing.rule} on ${standing.task}: ${word}, ${epochs.length} of ${of} epochs done.`;
   at("progress").value = done / of;
   at("pause").textContent = paused ? "Resume" : "Pause";
-  at("pause").disabled = finished;
+  for (const control of document.querySelectorAll("button, input")) control.disabled = finished;
   if (live) {
     at("loss").textContent = live.loss.toPrecision(4);
     at("accuracy").textContent = percent(live.accuracy);
     at("rate").textContent = percent(live.rate);
     at("speed").textContent = Math.round(1e6 / live.microseconds_per_step).toLocaleString("en");
   }
-  curves();
+  rates();
+  fields.curves = curves();
+  draw("curves");
+}
+
+function look(seen) {
+  fields.raster = seen.raster;
+  at("raster-text").textContent = `The first sequence of the batch of now. ${seen.raster.alt}`;
+  at("neuron").max = seen.neurons - 1;
+  at("line").max = seen.lines - 1;
+  const told = typeof seen.factors === "string";
+  fields.factors = told ? null : seen.factors;
+  at("synapse").hidden = told;
+  at("factors-text").textContent = told ? seen.factors : seen.factors.alt;
+  if (!told && !at("synapse").contains(document.activeElement)) [at("neuron").value, at("line").value] = seen.synapse;
+  draw("raster");
+  draw("factors");
+}
+
+function ask(what) {
+  return fetch("control", { method: "POST", body: JSON.stringify(what) });
+}
+
+function submitted(event, what) {
+  event.preventDefault();
+  document.activeElement.blur();
+  ask(what);
 }
 
 const source = new EventSource("events");
 source.onmessage = (event) => {
   standing = JSON.parse(event.data);
   show();
-  if (standing.finished) source.close();
+  if (standing.finished) setTimeout(() => source.close(), 2000);
 };
-source.onerror = () => { if (!standing || !standing.finished) at("state").textContent = "The page is no longer served; the training goes on."; };
-at("pause").addEventListener("click", () => fetch("control", { method: "POST", body: JSON.stringify({ paused: !standing.paused }) }));
-dark.addEventListener("change", () => standing && curves());
+source.addEventListener("snapshot", (event) => look(JSON.parse(event.data)));
+source.onerror = () => { if (standing && standing.finished) source.close(); else at("state").textContent = "The page is no longer served; the training goes on."; };
+at("pause").addEventListener("click", () => ask({ paused: !standing.paused }));
+at("steer").addEventListener("submit", (event) => {
+  const rate = Number(at("learning-rate").value.replace(",", "."));
+  at("learning-rate").setCustomValidity(rate > 0 && Number.isFinite(rate) ? "" : "A positive number, such as 0.001.");
+  if (at("learning-rate").reportValidity()) submitted(event, { learning_rate: rate });
+  else event.preventDefault();
+});
+at("learning-rate").addEventListener("input", () => at("learning-rate").setCustomValidity(""));
+at("synapse").addEventListener("submit", (event) => submitted(event, { synapse: [Number(at("neuron").value), Number(at("line").value)] }));
+at("strongest").addEventListener("click", () => ask({ synapse: null }));
+dark.addEventListener("change", () => Object.keys(fields).forEach(draw));
+for (const name of Object.keys(fields)) at(name).addEventListener("keydown", move);

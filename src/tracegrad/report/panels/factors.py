@@ -47,13 +47,9 @@ def factors(runs: Sequence[Seen]) -> Section:
     return Section("factors", "The three factors of one synapse", TEXT, blocks)
 
 
-def _block(run: Seen, at: int) -> Block:
-    if run.record is None:
-        return nothing(run.label, UNRECORDED)
-    seen = run.record.factors
-    if seen is None:
-        return nothing(run.label, NO_TRACES)
-    time = milliseconds(len(seen.trace), run.record.dt)
+def drawn(seen: Factors, dt: float, name: str) -> Plot:
+    """The plot of one synapse."""
+    time = milliseconds(len(seen.trace), dt)
     rows = [_row("input of the synapse, x", _bars(time, seen.presynaptic, "x", BLUE))]
     rows += [Row(title, _derivatives(time, seen, kinds), {}) for kinds, title in LOCAL.items()]
     push = -np.cumsum(seen.product)
@@ -68,7 +64,15 @@ def _block(run: Seen, at: int) -> Block:
         f"Synapse from input line {seen.line} to hidden neuron {seen.neuron}: {len(seen.trace)} "
         f"steps; the sum of L e, its gradient, is {seen.product.sum():.3e}."
     )
-    return Block(run.label, [Plot(f"plot-factors-{at}", alt, data, layout)])
+    return Plot(name, alt, data, layout)
+
+
+def _block(run: Seen, at: int) -> Block:
+    if run.record is None:
+        return nothing(run.label, UNRECORDED)
+    if run.record.factors is None:
+        return nothing(run.label, NO_TRACES)
+    return Block(run.label, [drawn(run.record.factors, run.record.dt, f"plot-factors-{at}")])
 
 
 def _row(title: str, trace: Trace) -> Row:

@@ -31,10 +31,8 @@ def raster(runs: Sequence[Seen]) -> Section:
     return Section("raster", "Input and spikes", TEXT, blocks)
 
 
-def _block(run: Seen, at: int) -> Block:
-    record = run.record
-    if record is None:
-        return nothing(run.label, UNRECORDED)
+def drawn(record: Record, name: str) -> Plot:
+    """The plot of one recorded sequence."""
     rows = [Row("input", [_trace(record.inputs, record.dt)], _axis("line", record.inputs))]
     for index, outputs in enumerate(record.hidden, start=1):
         title = f"hidden layer {index}"
@@ -43,7 +41,13 @@ def _block(run: Seen, at: int) -> Block:
     layout |= {"hovermode": "closest"}
     # Zero and a step more, so that marks at the ends are whole and an empty raster has an axis.
     layout["xaxis"]["range"] = [0, 1e3 * record.dt * (len(record.inputs) + 1)]
-    return Block(run.label, [Plot(f"plot-raster-{at}", _told(record), data, layout)])
+    return Plot(name, _told(record), data, layout)
+
+
+def _block(run: Seen, at: int) -> Block:
+    if run.record is None:
+        return nothing(run.label, UNRECORDED)
+    return Block(run.label, [drawn(run.record, f"plot-raster-{at}")])
 
 
 def _axis(name: str, values: Float[np.ndarray, "T n"]) -> dict:

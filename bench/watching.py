@@ -1,0 +1,114 @@
+"""What a page that watches costs a training: its speed with and without one, in turn, in one run.
+
+python bench/watching.py [--rounds 8]
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import result
+
+from tracegrad.run.build import build_learner, build_task
+from tracegrad.run.control import Control, live
+from tracegrad.run.defaults import defaults
+from tracegrad.run.folder import RunFolder
+from tracegrad.run.rates import Rates
+from tracegrad.run.snapshot import FRESH, SNAPSHOT, Snapshots
+from tracegrad.run.train import Look, Watch, train
+from tracegrad.run.wanted import asked_at
+
+SECONDS = 12.0  # that speed is taken over, after it has settled
+LOOK = "import sys, urllib.request\nfor line in urllib.request.urlopen(sys.argv[1]): pass"
+
+
+class DoneError(Exception):
+    """All rounds are measured."""
+
+
+class Clock:
+    """Counts batches, and the snapshots among them."""
+
+    def __init__(self, folder: Path):
+        self.batches, self.ended = 0, False
+        self.snapshots, self.last, self.folder = 0, 0, folder
+
+    def after(self, look: Look) -> None:
+        """Count one; stop the training when all is measured."""
+        self.batches += 1
+        stamp = asked_at(self.folder / SNAPSHOT)
+        self.snapshots += stamp != self.last
+        self.last = stamp
+        if self.ended:
+            raise DoneError
+
+    def speed(self) -> tuple[float, int]:
+        """Batches a second over the seconds to come, and how many snapshots were taken."""
+        began, batches, snapshots = time.perf_counter(), self.batches, self.snapshots
+        time.sleep(SECONDS)
+        gone = time.perf_counter() - began
+        return (self.batches - batches) / gone, self.snapshots - snapshots
+
+
+def rounds(run: Path, clock: Clock, count: int, keep: Callable[[dict], None]) -> None:
+    """With a page that somebody looks at, and without, in turn; the first with is not counted."""
+    call = [sys.executable, "-m", "tracegrad", "watch", str(run)]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[-1]
+        for number in range(count + 1):
+            time.sleep(FRESH + 1.0)
+            alone, _ = clock.speed()
+            with subprocess.Popen([sys.executable, "-c", LOOK, f"{address}events"]) as page:
+                time.sleep(20.0 if number == 0 else 2.0)  # the first compiles
+                watched, snapshots = clock.speed()
+                page.terminate()
+            if number:
+                keep({"alone": alone, "watched": watched, "snapshots": snapshots})
+        server.terminate()
+    clock.ended = True
+
+
+def measure(rule: str, count: int) -> dict:
+    """Train on the digits while the page comes and goes; speeds in batches a second."""
+    usual = defaults("digits", rule)
+    config = replace(usual, learning=replace(usual.learning, epochs=1_000_000))
+    task = build_task(config)
+    found: list[dict] = []
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunFolder.create(Path(folder) / "run", config)
+        clock, control = Clock(run.path), Control(run.path)
+        snapshots, rates = Snapshots(run.path), Rates(run.path, config.learning.learning_rate)
+
+        def look(seen: Look) -> None:
+            snapshots.after(seen)
+            clock.after(seen)
+
+        page = threading.Thread(target=rounds, args=(run.path, clock, count, found.append))
+        page.start()
+        watch = Watch(control.after, look=look, rate=rates.after)
+        with suppress(DoneError):
+            train(build_learner(config, task), config, task, watch)
+        page.join()
+        assert live(run.path) is not None
+    share = statistics.median(1.0 - one["watched"] / one["alone"] for one in found)
+    return {"rule": rule, "cost": share, "rounds": found}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=8)
+    options = parser.parse_args()
+    rows = [measure(rule, options.rounds) for rule in ("block_diagonal", "eprop")]
+    for row in rows:
+        print(f"{row['rule']}: watching costs {row['cost']:.1%} of the speed")
+    settings = {"task": "digits", "seconds": SECONDS, "rounds": options.rounds}
+    print(result.write("watching", settings, rows))

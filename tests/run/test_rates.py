@@ -1,0 +1,145 @@
+"""A learning rate that is changed while a run trains: written down first, and made again."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tracegrad.run import rates, session
+from tracegrad.run.build import build_learner
+from tracegrad.run.evaluate import on_device, pad_steps
+from tracegrad.run.folder import open_run
+from tracegrad.run.rates import Change, Rates, changes
+from tracegrad.run.session import Session
+from tracegrad.run.train import Progress
+from tracegrad.run.wanted import WANTED, Wanted, want, wanted
+from tracegrad.run.weights import parameters
+
+from .conftest import TINY, learning
+
+CONFIG = learning(TINY, epochs=3)
+CHANGED = (2, 2)  # epoch and batch after which it changes; four batches are an epoch
+BEFORE, AFTER = CONFIG.learning.learning_rate, 5e-3
+
+
+def progress(epoch: int, batch: int) -> Progress:
+    return Progress(epoch, batch, 4, 0.75, 0.625, 0.125, 250.0)
+
+
+@pytest.fixture(scope="module")
+def ask_and_cut():
+    """The page asks for another rate after a batch, and the run is cut short in another."""
+
+    def patched(patch: pytest.MonkeyPatch, cut: tuple[int, int] | None, ask: bool = True) -> None:
+        def batch(self, now: Progress) -> None:
+            if ask and (now.epoch, now.batch) == CHANGED:
+                want(self.folder.path, Wanted(learning_rate=AFTER))
+            if (now.epoch, now.batch) == cut:
+                raise KeyboardInterrupt
+
+        patch.setattr(session._Watch, "batch", batch)
+
+    return patched
+
+
+@pytest.fixture
+def whole(tmp_path, monkeypatch, tiny_digits, ask_and_cut) -> Path:
+    """A run whose rate was changed, and that was not cut short."""
+    with monkeypatch.context() as patch:
+        ask_and_cut(patch, None)
+        Session(Console(quiet=True), pictures=False).run(CONFIG, tmp_path / "whole")
+    return tmp_path / "whole"
+
+
+def test_it_is_that_of_two_learners_one_after_the_other(whole, tiny):
+    first = on_device(pad_steps(next(tiny.train.batches(8, None)), 4)).xs
+    used = build_learner(CONFIG, tiny).for_input(first)
+    state, order = used.init(jax.random.key(0), 8, stream=False), np.random.default_rng(0)
+    for epoch in (1, 2, 3):
+        for batch, data in enumerate(tiny.train.batches(8, order), start=1):
+            state, _ = used.sequence(state, *on_device(pad_steps(data, 4)))
+            if (epoch, batch) == CHANGED:
+                used = build_learner(learning(CONFIG, learning_rate=AFTER), tiny).for_input(first)
+    trained = parameters(open_run(whole).network())
+    for name, value in parameters(state.network).items():
+        np.testing.assert_allclose(value, trained[name], rtol=1e-12, atol=1e-14, err_msg=name)
+    (line,) = (json.loads(text) for text in (whole / "events.jsonl").read_text().splitlines())
+    assert (line["event"], line["epoch"], line["batch"]) == ("learning rate", *CHANGED)
+    assert line["learning_rate"] == AFTER
+
+
+@pytest.mark.parametrize("cut", [(2, 3), (3, 1), (3, 4)], ids=["replayed", "kept", "late"])
+def test_a_resumed_run_comes_to_the_same_bits(whole, cut, tmp_path, monkeypatch, ask_and_cut):
+    """(2, 3): from a checkpoint before the change; (3, 1): from one that holds it."""
+    run = tmp_path / "cut"
+    with monkeypatch.context() as patch:
+        ask_and_cut(patch, cut)
+        with pytest.raises(KeyboardInterrupt):
+            Session(Console(quiet=True), pictures=False, every=3).run(CONFIG, run)
+        ask_and_cut(patch, None, ask=False)
+        Session(Console(quiet=True), pictures=False).resume(run)
+    for name in ("metrics.jsonl", "weights.safetensors"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes(), name
+    assert len((run / "events.jsonl").read_text().splitlines()) == 1, "replayed, not made anew"
+
+
+def test_what_was_changed_on_a_way_not_taken_is_void(tmp_path):
+    lines = [(1, 5, 0.1), (2, 3, 0.2), (2, 1, 0.3)]  # resumed from before 2.3
+    said = [
+        {"event": "learning rate", "epoch": epoch, "batch": batch, "learning_rate": rate}
+        for epoch, batch, rate in lines
+    ]
+    text = "\n".join(map(json.dumps, [{"event": "paused"}, *said]))
+    (tmp_path / "events.jsonl").write_text(f'{text}\n{{"event": "learning ra')
+    assert changes(tmp_path) == [Change(1, 5, 0.1), Change(2, 1, 0.3)]
+    asked = Rates(tmp_path, usual=1.0)
+    assert [asked.after(progress(*at)) for at in [(1, 4), (1, 5), (2, 1), (2, 3)]] == [
+        None, 0.1, 0.3, None,
+    ]  # fmt: skip
+    want(tmp_path, Wanted(learning_rate=0.4))
+    assert asked.after(progress(2, 4)) == 0.4 and asked.after(progress(2, 5)) is None
+    assert changes(tmp_path)[-1] == Change(2, 4, 0.4), "though the line before was cut short"
+
+
+def test_what_cannot_be_written_down_is_not_done(tmp_path, monkeypatch):
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(rates, "append", full)
+    said: list[str] = []
+    asked = Rates(tmp_path, 1.0, said.append)
+    want(tmp_path, Wanted(learning_rate=0.4))
+    assert asked.after(progress(1, 1)) is None
+    assert len(said) == 1 and "No space left on device. The learning rate stays." in said[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"learning_rate": 0.1}', '{"learning_rate": -1.0, "synapse": null}']
+    + [
+        f'{{"learning_rate": {rate}, "synapse": null}}'
+        for rate in ("NaN", "1e999", '"fast"', "0.0")
+    ]
+    + [f'{{"learning_rate": null, "synapse": {s}}}' for s in ("[1]", "[-1, 0]", "[0.5, 1]", "3")],
+)
+def test_a_damaged_wish_is_one_warning_and_no_wish(tmp_path, text):
+    (tmp_path / WANTED).write_text(text)
+    said: list[str] = []
+    assert wanted(tmp_path, said.append) == Wanted()
+    assert len(said) == 1 and "wanted.json is ignored, as it is damaged" in said[0]
+
+
+def test_a_wish_that_is_already_so_changes_nothing(tmp_path):
+    asked = Rates(tmp_path, usual=0.5)
+    want(tmp_path, Wanted(learning_rate=0.5))
+    assert asked.after(progress(1, 1)) is None and not (tmp_path / "events.jsonl").exists()
+
+
+def test_the_rate_of_a_schedule_is_where_it_begins(tiny):
+    cosine = learning(CONFIG, cosine=True)
+    half = session._at(cosine, 0.5 * BEFORE)
+    assert half == replace(cosine, learning=replace(cosine.learning, learning_rate=0.5 * BEFORE))

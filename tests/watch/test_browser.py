@@ -1,0 +1,180 @@
+"""The page in a browser beside a run that trains: what is shown is so, what is pressed is done."""
+
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from adam import lenient_adam  # noqa: F401  # a fixture
+from tiny import TINY, make_tiny
+from tracegrad.data.registry import TASKS, Entry
+from tracegrad.run import session
+from tracegrad.run.control import Wish, ask, live
+from tracegrad.run.folder import RunFolder
+from tracegrad.run.record_file import from_npz
+from tracegrad.run.session import Session
+from tracegrad.run.snapshot import SNAPSHOT
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+TOKEN, PATIENCE = "a-token-of-this-test", 60.0
+
+
+def wait(what: Callable[[], object], said: str) -> None:
+    limit = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < limit, said
+        time.sleep(0.02)
+
+
+def until(tab, expression: str) -> None:
+    """Asked from outside: the page's own policy forbids what playwright would wait with."""
+    wait(lambda: tab.evaluate(expression) or tab.wait_for_timeout(20), expression)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Iterator[RunFolder]:
+    """A run of the tiny task that trains in a thread for as long as the test lasts."""
+    path, ended = tmp_path_factory.mktemp("runs") / "tiny", threading.Event()
+    config = replace(TINY, learning=replace(TINY.learning, epochs=1_000_000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TASKS, "digits", Entry(make_tiny, "two classes", False))
+        heed = session._Watch.batch
+
+        def batch(self, now) -> None:
+            heed(self, now)
+            time.sleep(0.01)
+            if ended.is_set():
+                raise KeyboardInterrupt
+
+        def train() -> None:
+            with pytest.raises(KeyboardInterrupt):
+                Session(Console(quiet=True), pictures=False).run(config, path)
+
+        patch.setattr(session._Watch, "batch", batch)
+        training = threading.Thread(target=train)
+        training.start()
+        wait((path / "config.toml").exists, "it begins")
+        yield RunFolder(path)
+        ended.set()
+        ask(path, Wish())
+        training.join()
+
+
+@pytest.fixture(scope="module")
+def address(run) -> Iterator[str]:
+    uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+    pytest.importorskip("starlette", reason="starlette is not installed")
+    from tracegrad.watch.app import watched
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        settings = uvicorn.Config(watched(run, TOKEN), log_level="warning", access_log=False)
+        server = uvicorn.Server(settings)
+        server.config.load()
+        serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        serving.start()
+        ask(run.path, Wish())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/{TOKEN}/"
+        server.should_exit = server.force_exit = True
+        serving.join()
+
+
+@pytest.fixture(scope="module")
+def page(address) -> Iterator:
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium on this machine")
+    drive = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with drive.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1100, "height": 900})
+        tab.set_default_timeout(1e3 * PATIENCE)
+        tab.said = []
+        tab.on("console", lambda message: tab.said.append(message.text))
+        tab.on("pageerror", lambda error: tab.said.append(str(error)))
+        tab.goto(address)
+        until(tab, "document.querySelectorAll('.js-plotly-plot').length === 3")
+        yield tab
+        tab.close()
+        browser.close()
+
+
+def events(run: RunFolder) -> list[dict]:
+    path = run.path / "events.jsonl"
+    return [json.loads(text) for text in path.read_text().splitlines()] if path.is_file() else []
+
+
+def test_it_shows_the_batch_that_the_run_is_at(run, page):
+    before = page.locator("#state").text_content()
+    until(page, f"document.getElementById('state').textContent !== {json.dumps(before)}")
+    assert "block_diagonal on digits: running" in page.locator("#state").text_content()
+    assert float(page.locator("#loss").text_content()) > 0
+    assert page.locator("#accuracy").text_content().endswith(" %")
+    assert live(run.path)["epoch"] > 0
+    assert page.said == []
+
+
+def test_the_learning_rate_changes_in_the_run_and_is_written_down(run, page):
+    page.fill("#learning-rate", "-3")
+    page.click("#steer button[type=submit]")
+    assert not events(run), "refused by the page"
+    page.fill("#learning-rate", "0.004")
+    page.click("#steer button[type=submit]")
+    until(page, "document.getElementById('changes').textContent.includes('0.004')")
+    (line,) = events(run)
+    assert (line["event"], line["learning_rate"]) == ("learning rate", 0.004)
+    told = page.locator("#changes").text_content()
+    assert told == f"It was 0.02; then 0.004 after epoch {line['epoch']}, batch {line['batch']}."
+    assert page.said == []
+
+
+def test_the_plots_show_the_synapse_that_is_followed_and_what_the_run_saw(run, page):
+    page.fill("#line", "2")
+    page.fill("#neuron", "5")
+    page.click("#synapse button[type=submit]")
+    said = "document.getElementById('factors-text').textContent"
+    until(page, f"{said}.startsWith('Synapse from input line 2 to hidden neuron 5:')")
+    page.click("#pause")
+    wait(lambda: events(run)[-1]["event"] == "paused", "it pauses")
+    until(page, "document.getElementById('pause').textContent === 'Resume'")
+    page.wait_for_timeout(1500)  # two looks of the page at the last snapshot
+    seen = from_npz(run.path / SNAPSHOT)
+    shown = {
+        n: page.evaluate(f"document.getElementById('{n}').data") for n in ("factors", "raster")
+    }
+    for values in (seen.factors.presynaptic, seen.factors.trace, seen.factors.signal):
+        held = [np.asarray(t["y"], float) for t in shown["factors"] if len(t["y"]) == len(values)]
+        assert any(np.array_equal(one, values) for one in held)
+    marks = [trace["y"] for trace in shown["raster"]]
+    assert marks[0] == [int(line) for _, line in np.argwhere(seen.inputs)]
+    assert marks[1] == [int(neuron) for _, neuron in np.argwhere(seen.hidden[0])]
+    assert page.locator("#raster .scatterlayer path.point").count() == len(marks[0]) + len(marks[1])
+    stood = live(run.path)
+    page.click("#pause")
+    wait(lambda: live(run.path) != stood, "it goes on")
+    assert [line["event"] for line in events(run)][-2:] == ["paused", "resumed"]
+    assert page.said == []
+
+
+def filled(page) -> bool:
+    """Whether every plot is as wide as its place."""
+    return page.evaluate(
+        "[...document.querySelectorAll('.plot')].every((box) => "
+        "Math.abs(box.querySelector('.main-svg').clientWidth - box.clientWidth) < 2)"
+    )
+
+
+def test_a_narrow_dark_page_fits_and_is_dark(page):
+    assert filled(page)
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.emulate_media(color_scheme="dark")
+    wait(lambda: page.wait_for_timeout(100) or filled(page), "the plots follow the page")
+    assert page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [360, 360]
+    ink = "getComputedStyle(document.querySelector('#raster .xtick text')).fill"
+    until(page, f"{ink} === 'rgb(232, 234, 237)'")
+    assert page.said == []
