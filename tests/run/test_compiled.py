@@ -11,6 +11,7 @@ import sympy as sp
 from jax import random
 
 import tracegrad as tg
+from tracegrad.learn.filter import Kappa, NoFilter
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.planner import Work, choose
 from tracegrad.run import cli
@@ -32,10 +33,14 @@ def tau(leak):
 # Leaks and ratios of them that scales of the engine hold exactly.
 LIF = tg.LIF(tau_mem=tau(2.0**-3))
 CUBA = tg.CubaLIF(tau_mem=tau(2.0**-3), tau_syn=tau(1 - 0.875**2))
+ALIF = tg.ALIF(
+    tau_mem=tau(2.0**-3), tau_adapt=tau(2.0**-5), adaptation=0.25, surrogate=tg.SuperSpike()
+)
 READOUT = tau(2.0**-3)
 CASES = {
     "eprop": (LIF, rules.eprop(RANDOM())),
     "eprop of a cascade": (CUBA, rules.eprop(RANDOM())),
+    "an adaptive threshold": (ALIF, rules.eprop(RANDOM(), NoFilter())),
     "ottt": (LIF, rules.ottt(RANDOM())),
     "the reset kept": (LIF, rules.d_rtrl(signal=RANDOM())),
     "the present step": (LIF, rules.sltt(RANDOM())),
@@ -66,7 +71,7 @@ class Lesson:
         self.gradient = [np.asarray(hidden.weight["current"])]
         self.gradient += [np.asarray(hidden.recurrent["current"])]
         self.gradient += [np.asarray(out.weight["current"])]
-        self.live(circuit, np.asarray(feedback[0]), targets, filtered=rule.name == "eprop")
+        self.live(circuit, np.asarray(feedback[0]), targets, isinstance(rule.filter, Kappa))
 
     def live(self, circuit, feedback, targets, filtered):
         """The network again: units that subtract their threshold, and a leaky readout."""
@@ -74,17 +79,19 @@ class Lesson:
         c = {name: float(value[0]) for name, value in hidden.coefficients.items()}
         w, w_out = (np.asarray(stage.weight["current"]) for stage in (hidden, out))
         again, kappa = np.asarray(hidden.recurrent["current"]), float(out.coefficients["alpha"][0])
-        z, i_syn, v, y = np.zeros(N), np.zeros(N), np.zeros(N), np.zeros(OUTPUTS)
+        (z, i_syn, v, b), y = np.zeros((4, N)), np.zeros(OUTPUTS)
         self.spikes, self.read, known = [], [], {"psi": [], "L_i": [], "delta_i": []}
         for x, target in zip(self.xs, targets, strict=True):
             self.spikes.append(z)
             i_syn = c["alpha"] * i_syn * ("beta" in c) + w @ x + again @ z
             gain = 1 - c["beta"] if "beta" in c else 1.0
             v = c.get("beta", c["alpha"]) * v + gain * i_syn - z
-            z = (v > 1.0).astype(float)
+            b = c.get("rho", 0.0) * b + z
+            over = v - 1.0 - c.get("beta_a", 0.0) * b
+            z = (over > 0.0).astype(float)
             y = kappa * y + (1 - kappa) * w_out @ z
             self.read.append(z)
-            known["psi"].append((1 + 10.0 * np.abs(v - 1.0)) ** -2)
+            known["psi"].append((1 + 10.0 * np.abs(over)) ** -2)
             known["L_i"].append(feedback @ (y - target) * (1.0 if filtered else 1 - kappa))
             known["delta_i"].append(y - target)
         assert 0.02 < np.mean(self.read) < 0.5
@@ -195,7 +202,7 @@ def test_each_limit_has_its_reason(neuron, rule, message):
 
 
 def test_the_slope_takes_the_register_whose_scales_are_closest():
-    adaptive = compiled(network(tg.ALIF(tau_adapt=tau(2.0**-5))), rules.decolle(), LOIHI2)[0]
+    adaptive = compiled(network(ALIF), rules.decolle(), LOIHI2)[0]
     assert adaptive.supplied[0].gain == 8.0 and adaptive.error < 0.1
     assert [str(rule).count("y1") for rule in adaptive.rules] == [2, 0]
 
