@@ -23,6 +23,7 @@ LAYERS = {
 }
 for _name in ("study", "stream", "export", "report"):
     LAYERS[_name] = LAYERS["run"] | {"run"}
+LAYERS["export"] |= {"native"}  # a neuron's own code as C
 LAYERS["watch"] = LAYERS["report"] | {"report"}
 LAYERS |= {"__init__": set(LAYERS), "__main__": {"run"}}  # the public names; `python -m tracegrad`
 # `run.cli` alone lies above all that it calls.
