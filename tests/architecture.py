@@ -26,6 +26,7 @@ for _name in ("study", "stream", "export", "report"):
     LAYERS[_name] = LAYERS["run"] | {"run"}
 for _name in ("watch", "log"):
     LAYERS[_name] = LAYERS["report"] | {"report"}
+LAYERS["export"] |= {"native"}  # a neuron's own code as C
 LAYERS |= {"__init__": set(LAYERS), "__main__": {"run"}}  # the public names; `python -m tracegrad`
 # `run.cli` alone lies above all that it calls.
 LAYERS["cli"] = LAYERS["run"] | {"run", "study", "stream", "export", "report", "watch", "log"}

@@ -1,6 +1,8 @@
 """Substrates on the command line: listed, audited, and learned on."""
 
 import json
+import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -66,3 +68,16 @@ def test_a_run_learns_in_the_numbers_of_the_platform(tiny):
 def test_the_list_takes_no_options(command, capsys):
     assert cli.main([command, "more"]) == 2
     assert "takes no options" in capsys.readouterr().err
+
+
+def test_a_run_is_exported_for_a_device_with_single_precision(done, tiny_digits, tmp_path, capsys):
+    out = tmp_path / "device"
+    command = ["export", "c", str(done.path), "--out", str(out), "--steps", "40"]
+    assert cli.main(command) == 2
+    assert "Give its numbers: --substrate mcu8, or float32." in capsys.readouterr().err
+    assert cli.main([*command, "--substrate", "float32", "--learning-rate", "0.03"]) == 0
+    assert "gradient descent, rate 0.03" in capsys.readouterr().out
+    if shutil.which("make") is None or shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    made = subprocess.run(["make", "test"], cwd=out, capture_output=True, text=True)
+    assert made.stdout.count("equal for 40 of 40 steps") == 2, made.stdout + made.stderr

@@ -1,6 +1,6 @@
 """export c: `tracegrad export c RUN`, a trained network as a C library that learns on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -9,11 +9,13 @@ from safetensors import safe_open
 from tracegrad.errors import UsageError
 from tracegrad.export.device import Device, Lesson, device
 from tracegrad.export.folder import write_library
+from tracegrad.export.real import NAME, write_real
 from tracegrad.export.stream import stream
 from tracegrad.run.build import build_rule, build_task
 from tracegrad.run.folder import WEIGHTS, RunFolder, open_run
 from tracegrad.run.options import parse
 from tracegrad.substrate.from_preset import substrate
+from tracegrad.substrate.substrate import IDEAL
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,10 @@ class ExportOptions:
     out: Path | None = None
     """Folder of the library, which must not exist."""
     substrate: str | None = None
-    """Numbers of the device: see tracegrad substrates, or FILE.toml; None: those of the run."""
+    """Numbers of the device: see tracegrad substrates, or FILE.toml, or float32 for a device that
+    has those; None: those of the run."""
     learning_rate: float = 2.0**-6
-    """Rate of plain gradient descent on the device: a power of two."""
+    """Rate of plain gradient descent on the device: a power of two, but for float32."""
     steps: int = 1000
     """Steps of the test vector, of the run's training set."""
 
@@ -42,8 +45,9 @@ def export_c(arguments: list[str]) -> None:
         raise UsageError(f"steps must be at least 1, got {options.steps}.")
     run = open_run(Path(arguments[0]))
     block = stream(build_task(run.config()), options.steps)
+    write = write_real if options.substrate == NAME else write_library
     with jax.enable_x64(True):
-        done = write_library(_device(run, options), block, options.out)
+        done = write(_device(run, options), block, options.out)
     print(f"Library: {done.path} (make -C {done.path} test)")
     print("The device goes on from the run's weights by plain gradient descent, rate", end=" ")
     print(f"{options.learning_rate:g}, on the squared error to the class.")
@@ -58,12 +62,15 @@ def _device(run: RunFolder, options: ExportOptions) -> Device:
     config = run.config()
     name = options.substrate or config.substrate
     if name is None:
-        raise UsageError("The run was ideal, a device is not. Give its numbers: --substrate mcu8.")
+        raise UsageError(
+            "The run was ideal, a device is not. Give its numbers: --substrate mcu8, or float32."
+        )
     with jax.enable_x64(_is_double(run)):
         network, rule = run.network(), build_rule(config)
         _, drawn = jax.random.split(jax.random.key(config.seed))  # as Learner.init does
         feedback = rule.signal.init(network, drawn)
-    lesson = Lesson(rule, substrate(name), options.learning_rate, config.seed)
+    numbers = replace(IDEAL, name=NAME) if name == NAME else substrate(name)
+    lesson = Lesson(rule, numbers, options.learning_rate, config.seed)
     return device(network, lesson, feedback)
 
 

@@ -10,7 +10,7 @@ from tracegrad.inspect import audit as audit_rule
 from tracegrad.model import Network
 from tracegrad.run.build import Ends, build_network
 from tracegrad.run.config import Config, LearningConfig, NetworkConfig
-from tracegrad.run.hosting import hosted
+from tracegrad.run.hosting import expressed, hosted
 from tracegrad.run.named_rule import rule_and_options
 
 
@@ -49,12 +49,14 @@ def audit(arguments: list[str]) -> None:
     print(found)
     numbers = found.to_dict()
     if options.substrate is not None:
-        fit = hosted(network, found, options.substrate)
-        print("\n".join(fit.lines()))
+        told = expressed(network, rule, options.substrate)
+        fit = hosted(network, found, options.substrate, told)
+        print("\n".join([*fit.lines(), *(line for each in told for line in each.lines())]))
         numbers["substrate"] = {
             "name": fit.platform,
             "fits": fit.fits,
             "checks": [check._asdict() for check in fit.checks],
+            "products": [each.to_dict() for each in told],
         }
     if options.out is not None:
         options.out.write_text(json.dumps(numbers, indent=1) + "\n")

@@ -1,10 +1,19 @@
 """Hosting: what an audited rule asks of a platform, and the list of platforms."""
 
+from typing import TYPE_CHECKING
+
+from tracegrad.errors import UsageError
 from tracegrad.inspect.audit import Audit
 from tracegrad.inspect.wiring import wiring
+from tracegrad.learn.rule import Rule
 from tracegrad.model import Network
-from tracegrad.substrate.fit import Demand, Fit, fit
+from tracegrad.substrate.fit import Check, Demand, Fit, fit
 from tracegrad.substrate.presets import Preset, load, names
+
+if TYPE_CHECKING:
+    from tracegrad.run.compiled import Compiled
+
+INSTALL = "Sums of products need sympy, which is not installed: pip install 'tracegrad[explain]'."
 
 
 def demand(network: Network, seen: Audit) -> Demand:
@@ -46,9 +55,35 @@ def _reads(seen: Audit) -> tuple[str, ...]:
     return tuple(name for name, there in asked.items() if there)
 
 
-def hosted(network: Network, seen: Audit, name: str) -> Fit:
-    """Whether a platform can host what was audited."""
-    return fit(demand(network, seen), load(name))
+def hosted(network: Network, seen: Audit, name: str, told: tuple["Compiled", ...] = ()) -> Fit:
+    """Whether a platform can host what was audited; `told` is the rule as it computes it."""
+    preset = load(name)
+    found = fit(demand(network, seen), preset)
+    if not told or preset.engine is None or preset.engine.products is None:
+        return found
+    lacking = ", ".join(each.layer for each in told if each.lacks)
+    form = Check(
+        "form of a change",
+        "dw of every layer",
+        f"sums of products; none for {lacking}" if lacking else "sums of products, below",
+        not lacking,
+        preset.engine.products.source,
+    )
+    return found._replace(checks=(*found.checks, form))
+
+
+def expressed(network: Network, rule: Rule, name: str) -> tuple["Compiled", ...]:
+    """The rule as the platform's engine computes it; `()` where the form of a rule is free."""
+    engine = load(name).engine
+    if engine is None or engine.products is None:
+        return ()
+    try:
+        from tracegrad.run.compiled import compiled
+    except ModuleNotFoundError as missing:
+        if missing.name != "sympy":
+            raise
+        raise UsageError(INSTALL) from None
+    return compiled(network, rule, engine)
 
 
 def platforms() -> list[tuple[str, Preset]]:

@@ -59,17 +59,34 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Products:
+    """An engine that computes sums of products, in the grammar of `sum_of_products`.
+
+    Traces of the line x1, x2, ..., of the neuron y1, y2, ..., and numbers of each synapse (tags);
+    `supplied` says that a neuron can put values of its own in place of its traces.
+    """
+
+    source: str
+    pre_traces: int
+    post_traces: int
+    tags: int
+    supplied: bool
+
+
+@dataclass(frozen=True)
 class Engine:
     """The part that learns: what a weight change may read there; None is unknown.
 
     `sees` names quantities among `pre_trace`, `post_trace`, `neuron_state`, `signal` (a third
     factor of every neuron), `synapse_trace` (a number of its own at every synapse),
     `other_weights` (those of other synapses, for symmetric feedback) and `anything` (software).
+    `products` is the form of a rule there, if it is not free.
     """
 
     source: str
     learns: bool
     sees: tuple[str, ...] | None = None
+    products: Products | None = None
 
 
 @dataclass(frozen=True)
