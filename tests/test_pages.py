@@ -124,7 +124,24 @@ def test_every_page_is_in_the_navigation_and_strict_checks_reach_anchors():
     for page in DOCS:
         assert re.search(rf": {re.escape(page.name)}$", site, re.MULTILINE), page.name
     assert re.search(r"^strict: true$", site, re.MULTILINE)
-    assert re.search(r"^    anchors: warn$", site, re.MULTILINE)
+    assert "- docs/strict_build.py" in site
+    assert re.search(r"^  anchors: warn$", site, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("anchor", "code"), [("#one", 0), ("#none", 1)])
+def test_a_quiet_strict_build_stops_at_a_broken_anchor(anchor, code, tmp_path):
+    pytest.importorskip("mkdocs", reason="needs the extra docs")
+    site = (ROOT / "mkdocs.yml").read_text()
+    checks = re.search(r"^validation:\n(  .*\n)+", site, re.MULTILINE)
+    assert checks is not None
+    hook = f"hooks: [{ROOT / 'docs' / 'strict_build.py'}]"
+    (tmp_path / "mkdocs.yml").write_text(f"site_name: tiny\n{checks[0]}{hook}\n")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(f"# Home\n\n[there](page.md{anchor})\n")
+    (tmp_path / "docs" / "page.md").write_text("# Page\n\n## One\n")
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    done = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
 
 
 def address(name: str) -> str:
