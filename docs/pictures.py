@@ -131,7 +131,7 @@ def by_lag() -> None:
     with tempfile.TemporaryDirectory() as folder:
         runner = DOCS.parent / "tests" / "pages.py"
         subprocess.run([sys.executable, runner, DOCS / "choosing.md"], cwd=folder, check=True)
-        (IMAGES / "by_lag.png").write_bytes((Path(folder) / "eprop.png").read_bytes())
+        (IMAGES / "by_lag.png").write_bytes((Path(folder) / "choosing" / "eprop.png").read_bytes())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Code blocks of a page; as a script, runs those of one page as its reader would, in a folder.
+"""Code blocks of pages; as a script, runs those of some as a reader would, in a folder each.
 
 A block runs unless a comment before it says why it does not:
 
@@ -11,6 +11,7 @@ printed, whatever their numbers.
 """
 
 import io
+import os
 import re
 import shlex
 import sys
@@ -71,6 +72,13 @@ def masked(line: str) -> str:
     return " ".join(NUMBER.sub("#", line).split())
 
 
+def called(arguments: list[str]) -> bool:
+    """Whether a command of tracegrad does what it is asked for."""
+    from tracegrad.run.cli import main  # takes seconds, and many pages do without it
+
+    return main(arguments) == 0
+
+
 def run(page: Path) -> None:
     """All blocks of a page that run, in the current folder; raises at the first that fails."""
     names: dict = {"__name__": "__main__"}
@@ -88,13 +96,16 @@ def run(page: Path) -> None:
             elif block.language == "python":
                 exec(compile("\n" * block.line + block.code, str(page), "exec"), names)
             else:
-                from tracegrad.run.cli import main  # takes seconds, and most pages need it not
-
                 for words in commands(block):
                     assert words[0] == "tracegrad", f"{page.name}:{block.line}: mark {words[0]}"
-                    assert main(words[1:]) == 0, f"{page.name}:{block.line}: {shlex.join(words)}"
+                    assert called(words[1:]), f"{page.name}:{block.line}: {shlex.join(words)}"
     print(printed.getvalue())
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]))
+    here = Path.cwd()
+    for name in sys.argv[1:]:
+        folder = here / Path(name).stem
+        folder.mkdir()
+        os.chdir(folder)
+        run(here / name)

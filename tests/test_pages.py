@@ -18,6 +18,7 @@ from tracegrad.study.study_file import load_study
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*DOCS, README]
 RUN = [page for page in PAGES if any(block.runs for block in blocks(page))]
+PARTS = [RUN[start::3] for start in range(3)]  # a process each: to start one takes seconds
 LANGUAGES = {"python", "bash", "text", "toml", "json", "c"}
 RUNNER = ROOT / "tests" / "pages.py"
 
@@ -26,26 +27,30 @@ def name_of(page: Path) -> str:
     return page.name
 
 
-def run_page(page: Path, folder: Path) -> subprocess.CompletedProcess:
-    """A page's blocks in a process of their own: float32, and nothing of what tests switch on."""
+def names_of(pages: list[Path]) -> str:
+    return " ".join(page.name for page in pages)
+
+
+def run_pages(pages: list[Path], folder: Path) -> subprocess.CompletedProcess:
+    """Pages in a process of their own: float32, and nothing else of what tests switch on."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "PYTEST"))}
     cache = {
         "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax" / "pages"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
     }
     return subprocess.run(
-        [sys.executable, str(RUNNER), str(page)],
+        [sys.executable, str(RUNNER), *map(str, pages)],
         cwd=folder,
         env=kept | cache | {"PYTHONPATH": str(ROOT / "src"), "MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
 
 
-@pytest.mark.parametrize("page", RUN, ids=name_of)
-def test_the_blocks_of_a_page_run(page, tmp_path):
-    done = run_page(page, tmp_path)
+@pytest.mark.parametrize("pages", PARTS, ids=names_of)
+def test_the_blocks_of_pages_run(pages, tmp_path):
+    done = run_pages(pages, tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Warning" not in done.stderr, done.stderr[-3000:]
 
@@ -57,14 +62,14 @@ def test_the_blocks_of_a_page_run(page, tmp_path):
         ("```bash\ntracegrad rules --most\n```", "tracegrad rules --most"),
         ("```bash\nrm -r runs\n```", "mark rm"),
         (
-            '```bash\ntracegrad rules\n```\n```text title="prints"\neprop is best\n```',
+            '```text title="prints"\neprop is best\n```',
             "not printed",
         ),
     ],
 )
 def test_a_block_that_fails_is_found(text, complaint, tmp_path):
     (tmp_path / "page.md").write_text(text + "\n")
-    done = run_page(tmp_path / "page.md", tmp_path)
+    done = run_pages([tmp_path / "page.md"], tmp_path)
     assert done.returncode != 0 and re.search(complaint, done.stderr), done.stderr
 
 
