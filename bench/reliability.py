@@ -104,6 +104,18 @@ def fuzzed(content: dict) -> str:
     return f"{said}\n\n{table(heads, rows)}\n\n{source(content)}"
 
 
+def soaked(content: dict) -> str:
+    """The long stream of `bench/stream.py`."""
+    row = content["rows"][0]
+    events, resident = row["counts"]["events"], row["resident_mib"][0]
+    said = (
+        f"A long stream (`bench/stream.py`): {events['read']:,} events read, "
+        f"{events['learned']:,} learned, {events['dropped']} dropped, {events['refused']} refused; "
+        f"the {resident:.0f} MiB in memory changed by {100 * row['growth']:+.2f} %."
+    )
+    return f"{said}\n\n{source(content)}"
+
+
 def section() -> str:
     """What stands between the marks, from the result files and nothing else."""
     content = json.loads((result.FOLDER / "reliability.json").read_text())
@@ -111,8 +123,9 @@ def section() -> str:
     extra = ", the long tests too" if content["settings"]["slow"] else ""
     head = f"Made by `make reliability`{extra}, from what the tests count.\n\n"
     parts = [head + f"{table(heads, lines(content))}\n\n{source(content)}"]
-    if (path := result.FOLDER / "fuzz.json").is_file():
-        parts.append(fuzzed(json.loads(path.read_text())))
+    for name, part in (("stream", soaked), ("fuzz", fuzzed)):
+        if (path := result.FOLDER / f"{name}.json").is_file():
+            parts.append(part(json.loads(path.read_text())))
     return "\n\n".join([START, *parts, END])
 
 

@@ -176,7 +176,7 @@ def mismatch(given: argparse.Namespace) -> list[dict]:
 
 
 def timing(work: Work, where: Substrate, stepwise: bool) -> Row:
-    """A batch of sequences learned from, again and again."""
+    """A batch of sequences learned from, again and again; in seconds of the processor."""
     batch = on_device(next(work.task.train.batches(work.config.learning.batch, None)))
     learner = work.learner(work.network, where, stepwise).for_input(batch.xs)
     state = learner.init(jax.random.key(0), work.config.learning.batch, stream=False)
@@ -185,15 +185,15 @@ def timing(work: Work, where: Substrate, stepwise: bool) -> Row:
     took, held = time.perf_counter() - began, [state]
 
     def run() -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         held[0], _ = jax.block_until_ready(ready(held[0], *batch))
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     return Row(run, 0, took, str(learner.plan))
 
 
 def cost(given: argparse.Namespace) -> list[dict]:
-    """Time of a batch in a substrate's numbers over that in float, in one run."""
+    """Processor time of a batch in a substrate's numbers over that in float, in one run."""
     work = digits(given)
     eight = Substrate("stochastic8", Weights(Fixed(8), PerMatrix(), UPDATES["stochastic"]))
     cases = {

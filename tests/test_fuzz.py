@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from event_files import aedat4_bytes, event_packet
 from fuzz_targets import TARGETS, Target
 from tracegrad.errors import UsageError
+from tracegrad.stream.sources.camera import camera_reader
 
 EXAMPLES = 1000
 SECONDS = 5.0  # of one example
@@ -86,6 +88,52 @@ def test_any_bytes_are_read_or_refused(name, record_property):
     found = fuzz(TARGETS[name], EXAMPLES)
     assert found["read"] and bool(found["refused"]) is TARGETS[name].refuses
     record_property("inputs", sum(found.values()))
+
+
+def with_bytes(content: bytes, mark: bytes, at: int, come: bytes) -> bytes:
+    """Other bytes behind a mark."""
+    place = content.index(mark) + at
+    return content[:place] + come + content[place + len(come) :]
+
+
+ZIP, RECORD = TARGETS["zip"].seeds[0], TARGETS["record"].seeds[0]
+FOUND = [
+    ("config", b"seed = " + b"9" * 5000, "is no valid TOML: Exceeds the limit"),
+    ("config", b"seed = " + b"[" * 5000, "is no valid TOML: maximum recursion depth"),
+    ("study", b"name = " + b"[" * 5000, "is no valid TOML: maximum recursion depth"),
+    ("substrate", b"name = " + b"[" * 5000, "is no valid TOML: maximum recursion depth"),
+    ("substrate", b"\xff", "chip.toml cannot be read: 'utf-8' codec"),
+    ("zip", with_bytes(ZIP, b"PK\1\2", 6, b"\x63"), "is no readable archive .zip file version"),
+    ("zip", with_bytes(ZIP, b"PK\1\2", 8, b"\1"), "is no readable archive .*encrypted"),
+    ("record", with_bytes(RECORD, b"PK\1\2", 10, b"\x63"), "compression method is not supp"),
+    ("manifest", b'{"number": 1e999}', "1e999 is no number"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), FOUND)
+def test_what_was_found_is_refused(name, content, message):
+    with pytest.raises(UsageError, match=message):
+        TARGETS[name].read(content)
+
+
+def test_what_unpacks_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr("tracegrad.run.record_file.LARGEST", 100)
+    with pytest.raises(UsageError, match="it unpacks to more than 100 bytes"):
+        TARGETS["record"].read(RECORD)
+    monkeypatch.setattr("tracegrad.data.formats.aedat4.LARGEST", 300)
+    frame = aedat4_bytes(*[event_packet((3, 2, 1, 10))] * 9)
+    monkeypatch.setattr("tracegrad.data.formats.aedat4.read_bytes", lambda path, largest: frame)
+    with pytest.raises(UsageError, match="its packets unpack to more than 300 bytes"):
+        TARGETS["aedat4"].read(b"")
+
+
+def test_a_long_recording_is_not_read_whole_for_a_stream(tmp_path, monkeypatch):
+    monkeypatch.setattr("tracegrad.data.formats.aedat4.LARGEST", 10)
+    (tmp_path / "a").write_bytes(TARGETS["aedat3"].seeds[0])
+    reader = camera_reader(TARGETS["aedat3"].seeds[0][:16])
+    assert reader is not None
+    with pytest.raises(UsageError, match="must have at most 10 bytes, has"):
+        reader(tmp_path / "a", None)
 
 
 @pytest.mark.slow

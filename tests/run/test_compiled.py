@@ -202,9 +202,11 @@ def test_each_limit_has_its_reason(neuron, rule, message):
 
 
 def test_the_slope_takes_the_register_whose_scales_are_closest():
-    adaptive = compiled(network(ALIF), rules.decolle(), LOIHI2)[0]
-    assert adaptive.supplied[0].gain == 8.0 and adaptive.error < 0.1
-    assert [str(rule).count("y1") for rule in adaptive.rules] == [2, 0]
+    for adaptation, gain in {0.25: 32.0, 2.0**-4: 8.0}.items():  # their ratio is 2^-7
+        neuron = tg.ALIF(tau_mem=tau(2.0**-3), tau_adapt=tau(2.0**-5), adaptation=adaptation)
+        adaptive = compiled(network(neuron), rules.decolle(), LOIHI2)[0]
+        assert adaptive.supplied[0].gain == gain and adaptive.error < EXACT
+        assert [str(rule).count("y1") for rule in adaptive.rules] == [2, 0]
 
 
 def test_the_command_prints_the_sums_and_writes_them(capsys, tmp_path):

@@ -64,7 +64,7 @@ def test_a_run_goes_on_learning_and_so_does_its_stream(done, source, tmp_path, c
     assert not run.config().learning.cosine and not run.finished
     content = json.loads((first / "stream.json").read_text())
     assert content["counts"]["events"]["learned"] == 400
-    before, after = (begin(path, None, None).state.network for path in (done.path, first))
+    before, after = (begin(path, None, None).before.state.network for path in (done.path, first))
     trained = open_run(done.path).network()
     assert all(np.array_equal(a, parameters(trained)[n]) for n, a in parameters(before).items())
     assert any(not np.array_equal(a, parameters(before)[n]) for n, a in parameters(after).items())

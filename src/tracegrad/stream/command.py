@@ -14,12 +14,12 @@ from tracegrad.errors import UsageError
 from tracegrad.run.finite import NotFiniteError
 from tracegrad.run.folder import WEIGHTS, RunFolder, new_path, write
 from tracegrad.run.options import parse
+from tracegrad.run.weights import to_safetensors
+from tracegrad.stream.kept import Kept
 from tracegrad.stream.live import Live, Prediction
 from tracegrad.stream.opened import open_source
 from tracegrad.stream.options import StreamOptions
 from tracegrad.stream.start import STREAM, begin
-
-Keep = Callable[[Live], None]
 
 
 def stream(arguments: list[str]) -> None:
@@ -31,10 +31,16 @@ def stream(arguments: list[str]) -> None:
         )
     options = parse(StreamOptions(), "stream RUN", arguments[1:])
     start = begin(Path(arguments[0]), options.ends, options.update_every)
-    live = Live(start.learner, start.state, open_source(options), options.settings, _tell)
+    before = start.before
+    live = Live(start.learner, before.state, open_source(options), options.settings, _tell)
     folder = RunFolder.create(options.out or new_path("stream"), start.config)
-    keeper = _Keeper(folder)
+    keeper = _Keeper(folder, Kept(folder.path, start.config), before.steps)
     keeper(live)
+    if before.steps:
+        _tell(
+            f"Going on after {before.steps} steps with all of their state; {before.lost} steps "
+            "came after it was kept, and what was learned in them is lost."
+        )
     _tell(f"Learning into {folder.path}; Ctrl-C ends it.")
     try:
         follow(live, keeper, options)
@@ -42,7 +48,7 @@ def stream(arguments: list[str]) -> None:
         _tell("\n".join(told(live, keeper.seconds)))
 
 
-def follow(live: Live, keep: Keep, options: StreamOptions) -> None:
+def follow(live: Live, keep: "_Keeper", options: StreamOptions) -> None:
     """Print every prediction; `keep` is called now and then, and at the end.
 
     It is where all of a learner's state can be saved: `live.state` and `live.counts` belong
@@ -53,6 +59,7 @@ def follow(live: Live, keep: Keep, options: StreamOptions) -> None:
         with stopped_by_signals(live.stop):
             for said in live:
                 print(_line(said, options.scores), flush=True)
+                keep.reach(live)
                 if time.monotonic() > due:
                     keep(live)
                     due = time.monotonic() + options.save_every
@@ -90,25 +97,40 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 
 class _Keeper:
-    """Keeps weights, and what the stream came to, in its folder."""
+    """Keeps weights, all of the state, and what the stream came to, in its folder.
 
-    def __init__(self, folder: RunFolder):
-        self.folder, self.began = folder, time.monotonic()
+    `before` are the steps of the streams that it goes on from.
+    """
+
+    def __init__(self, folder: RunFolder, kept: Kept, before: int):
+        self.folder, self.kept, self.before = folder, kept, before
+        self.began, self.digest = time.monotonic(), ""
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.began
 
+    def reach(self, live: Live) -> None:
+        """Note how far it came."""
+        self.kept.reach(self.before + live.counts.steps_learned)
+
     def __call__(self, live: Live) -> None:
-        self.folder.save_weights(live.state.network)
+        """Say what the weights are and were, then write them: a kill between leaves them known."""
+        self.kept.save(live.state, self.before + live.counts.steps_learned)
+        weights = to_safetensors(live.state.network)
+        digest = hashlib.sha256(weights).hexdigest()
         latency = live.latency.percentiles()
         content = {
             "seconds": self.seconds,
+            "steps_before": self.before,
             "counts": live.counts.to_dict(),
             "latency_seconds": None if latency is None else latency._asdict(),
-            "weights": hashlib.sha256((self.folder.path / WEIGHTS).read_bytes()).hexdigest(),
+            "weights": digest,
+            "weights_before": self.digest,
         }
         write(self.folder.path / STREAM, (json.dumps(content, indent=2) + "\n").encode())
+        write(self.folder.path / WEIGHTS, weights)
+        self.digest = digest
 
 
 def told(live: Live, seconds: float) -> list[str]:

@@ -18,23 +18,24 @@ from tracegrad.run.config import Config
 from tracegrad.run.config_file import load_config
 from tracegrad.run.folder import WEIGHTS, RunFolder, open_run
 from tracegrad.run.learner import Learner
-from tracegrad.run.learner_state import LearnerState
 from tracegrad.run.weights import load_network
+from tracegrad.stream.kept import Before, Kept
 
 STREAM = "stream.json"  # what a stream leaves beside its weights
 USUAL_UPDATE = 10  # steps, where the settings say once a sequence: a stream has none
 
 
 class Start(NamedTuple):
-    """Settings, the learner that they make, and its state: at rest, with the weights to go on from.
+    """Settings, the learner that they make, and what it goes on from.
 
-    The learning rate is constant, as a stream has no end. Optimiser, traces, adapted feedback and
-    what a substrate remembers start anew.
+    The learning rate is constant, as a stream has no end. From a run, or a stream of other
+    settings, only weights are taken: optimiser, traces, adapted feedback and what a substrate
+    remembers start anew. From a stream of the same settings all of its last checkpoint is.
     """
 
     config: Config
     learner: Learner
-    state: LearnerState
+    before: Before
 
 
 def begin(path: Path, ends: Ends | None, update_every: int | None) -> Start:
@@ -53,7 +54,10 @@ def begin(path: Path, ends: Ends | None, update_every: int | None) -> Start:
     config = replace(config, learning=learning)
     learner = build_learner(config, _nothing(ends))
     state = learner.init(jax.random.key(config.seed), batch=1)
-    return Start(config, learner, state if network is None else state._replace(network=network))
+    if network is None:
+        return Start(config, learner, Before(state))
+    kept = Kept(path, config).before(state) if (path / STREAM).is_file() else None
+    return Start(config, learner, kept or Before(state._replace(network=network)))
 
 
 def _trained(run: RunFolder) -> tuple[Config, Network]:
@@ -64,14 +68,15 @@ def _trained(run: RunFolder) -> tuple[Config, Network]:
             raise _no_classes(str(run.path))
         return config, run.network()
     try:
-        expected = json.loads((run.path / STREAM).read_text(encoding="utf-8"))["weights"]
+        told = json.loads((run.path / STREAM).read_text(encoding="utf-8"))
+        expected = (told["weights"], told.get("weights_before"))
         found = hashlib.sha256(weights.read_bytes()).hexdigest()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{run.path} is unfinished: it has neither a summary nor a readable {STREAM}. Train "
             "again."
         ) from error
-    if found != expected:
+    if found not in expected:
         raise DataError(f"{weights} is damaged: its SHA-256 is not that of {STREAM}.")
     return config, load_network(config, weights)
 
