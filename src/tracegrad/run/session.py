@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 from jax.sharding import Mesh
 from rich.console import Console
 from rich.progress import (
@@ -106,20 +107,25 @@ class Session(NamedTuple):
     ) -> Finished:
         with _bar(self.console) as bar:
             watch = _Watch(bar, config, folder, keeper)
-            seen = train.Watch(
-                watch.batch,
-                watch.epoch,
-                folder.start,
-                Snapshots(folder.path, keeper.warn).after,
-                Rates(folder.path, config.learning.learning_rate, keeper.warn).after,
-                lambda rate: self._learner(_at(config, rate), task),
-            )
+            seen = train.Watch(watch.batch, watch.epoch, folder.start)
+            if jax.process_count() == 1:  # several would have to agree on it
+                seen = self._steered(seen, config, task, folder, keeper)
             result = train.train(learner, config, task, seen, keeper)
         folder.save_weights(result.network)
         pictures = self._draw(learner, config, task, result, folder) if self.pictures else []
         summary = folder.finish(config, result)
         keeper.clear()
         return Finished(folder, summary, result.epochs, pictures)
+
+    def _steered(
+        self, seen: train.Watch, config: Config, task: Task, folder: RunFolder, keeper: Keeper
+    ) -> train.Watch:
+        """The same, for who watches to look closer and to change the learning rate."""
+        return seen._replace(
+            look=Snapshots(folder.path, keeper.warn).after,
+            rate=Rates(folder.path, config.learning.learning_rate, keeper.warn).after,
+            at=lambda rate: self._learner(_at(config, rate), task),
+        )
 
     def _draw(
         self,
