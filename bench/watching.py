@@ -1,5 +1,7 @@
 """What a page that watches costs a training: its speed with and without one, in turn, in one run.
 
+On a busy machine speeds scatter; the share of the time that the run spends on the page does not.
+
 python bench/watching.py [--rounds 8]
 """
 
@@ -14,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import result
 
@@ -23,7 +26,7 @@ from tracegrad.run.defaults import defaults
 from tracegrad.run.folder import RunFolder
 from tracegrad.run.rates import Rates
 from tracegrad.run.snapshot import FRESH, SNAPSHOT, Snapshots
-from tracegrad.run.train import Look, Watch, train
+from tracegrad.run.train import Progress, Watch, train
 from tracegrad.run.wanted import asked_at
 
 SECONDS = 12.0  # that speed is taken over, after it has settled
@@ -35,14 +38,25 @@ class DoneError(Exception):
 
 
 class Clock:
-    """Counts batches, and the snapshots among them."""
+    """Counts batches and snapshots, and the seconds that the run spends on who watches."""
 
     def __init__(self, folder: Path):
-        self.batches, self.ended = 0, False
+        self.batches, self.ended, self.spent = 0, False, 0.0
         self.snapshots, self.last, self.folder = 0, 0, folder
 
-    def after(self, look: Look) -> None:
-        """Count one; stop the training when all is measured."""
+    def timed(self, heed: Callable) -> Callable:
+        """The same, its seconds counted."""
+
+        def after(seen: Any) -> Any:
+            began = time.perf_counter()
+            answer = heed(seen)
+            self.spent += time.perf_counter() - began
+            return answer
+
+        return after
+
+    def count(self, now: Progress) -> None:
+        """Count a batch; stop the training when all is measured."""
         self.batches += 1
         stamp = asked_at(self.folder / SNAPSHOT)
         self.snapshots += stamp != self.last
@@ -50,12 +64,16 @@ class Clock:
         if self.ended:
             raise DoneError
 
-    def speed(self) -> tuple[float, int]:
-        """Batches a second over the seconds to come, and how many snapshots were taken."""
-        began, batches, snapshots = time.perf_counter(), self.batches, self.snapshots
+    def measured(self) -> dict:
+        """Of the seconds to come: batches a second, share of them spent, snapshots taken."""
+        began, before = time.perf_counter(), (self.batches, self.spent, self.snapshots)
         time.sleep(SECONDS)
         gone = time.perf_counter() - began
-        return (self.batches - batches) / gone, self.snapshots - snapshots
+        batches, spent, snapshots = (
+            now - then
+            for now, then in zip((self.batches, self.spent, self.snapshots), before, strict=True)
+        )
+        return {"speed": batches / gone, "share": spent / gone, "snapshots": snapshots}
 
 
 def rounds(run: Path, clock: Clock, count: int, keep: Callable[[dict], None]) -> None:
@@ -66,13 +84,13 @@ def rounds(run: Path, clock: Clock, count: int, keep: Callable[[dict], None]) ->
         address = server.stdout.readline().split()[-1]
         for number in range(count + 1):
             time.sleep(FRESH + 1.0)
-            alone, _ = clock.speed()
+            alone = clock.measured()
             with subprocess.Popen([sys.executable, "-c", LOOK, f"{address}events"]) as page:
                 time.sleep(20.0 if number == 0 else 2.0)  # the first compiles
-                watched, snapshots = clock.speed()
+                watched = clock.measured()
                 page.terminate()
             if number:
-                keep({"alone": alone, "watched": watched, "snapshots": snapshots})
+                keep({"alone": alone, "watched": watched})
         server.terminate()
     clock.ended = True
 
@@ -88,19 +106,26 @@ def measure(rule: str, count: int) -> dict:
         clock, control = Clock(run.path), Control(run.path)
         snapshots, rates = Snapshots(run.path), Rates(run.path, config.learning.learning_rate)
 
-        def look(seen: Look) -> None:
-            snapshots.after(seen)
-            clock.after(seen)
-
         page = threading.Thread(target=rounds, args=(run.path, clock, count, found.append))
         page.start()
-        watch = Watch(control.after, look=look, rate=rates.after)
+
+        def batch(now: Progress) -> None:
+            clock.count(now)
+            clock.timed(control.after)(now)
+
+        watch = Watch(batch, look=clock.timed(snapshots.after), rate=clock.timed(rates.after))
         with suppress(DoneError):
             train(build_learner(config, task), config, task, watch)
         page.join()
         assert live(run.path) is not None
-    share = statistics.median(1.0 - one["watched"] / one["alone"] for one in found)
-    return {"rule": rule, "cost": share, "rounds": found}
+    slower = [1.0 - one["watched"]["speed"] / one["alone"]["speed"] for one in found]
+    spent = [one["watched"]["share"] for one in found]
+    return {
+        "rule": rule,
+        "slower": statistics.median(slower),
+        "spent": statistics.median(spent),
+        "rounds": found,
+    }
 
 
 if __name__ == "__main__":
@@ -109,6 +134,6 @@ if __name__ == "__main__":
     options = parser.parse_args()
     rows = [measure(rule, options.rounds) for rule in ("block_diagonal", "eprop")]
     for row in rows:
-        print(f"{row['rule']}: watching costs {row['cost']:.1%} of the speed")
+        print(f"{row['rule']}: {row['slower']:.1%} slower, {row['spent']:.2%} of the time spent")
     settings = {"task": "digits", "seconds": SECONDS, "rounds": options.rounds}
     print(result.write("watching", settings, rows))
