@@ -23,7 +23,7 @@ demo: .venv/.installed ## learn to read digits online, beside BPTT and e-prop
 	@.venv/bin/tracegrad demo $(ARGS)
 
 test: .venv/.installed-dev ## run the tests (ARGS="--slow" for the longer studies too)
-	@$(PY) -m pytest -n $(WORKERS) $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 properties: .venv/.installed-dev ## the rules' claims for some two hundred random networks
 	@$(PY) -m pytest -n $(WORKERS) --properties -m properties tests/learn $(ARGS)
