@@ -1,6 +1,7 @@
 """What a page that watches costs a training: its speed with and without one, in turn, in one run.
 
-On a busy machine speeds scatter; the share of the time that the run spends on the page does not.
+On a busy machine speeds scatter; the share of the processor's time that the run spends on the page
+does not.
 
 python bench/watching.py [--rounds 8]
 """
@@ -38,7 +39,7 @@ class DoneError(Exception):
 
 
 class Clock:
-    """Counts batches and snapshots, and the seconds that the run spends on who watches."""
+    """Counts batches and snapshots, and the processor's seconds that go to who watches."""
 
     def __init__(self, folder: Path):
         self.batches, self.ended, self.spent = 0, False, 0.0
@@ -48,9 +49,9 @@ class Clock:
         """The same, its seconds counted."""
 
         def after(seen: Any) -> Any:
-            began = time.perf_counter()
+            began = time.process_time()
             answer = heed(seen)
-            self.spent += time.perf_counter() - began
+            self.spent += time.process_time() - began
             return answer
 
         return after
@@ -65,15 +66,16 @@ class Clock:
             raise DoneError
 
     def measured(self) -> dict:
-        """Of the seconds to come: batches a second, share of them spent, snapshots taken."""
+        """Of the seconds to come: batches a second, share of the work spent, snapshots taken."""
         began, before = time.perf_counter(), (self.batches, self.spent, self.snapshots)
+        worked = time.process_time()
         time.sleep(SECONDS)
-        gone = time.perf_counter() - began
+        gone, worked = time.perf_counter() - began, time.process_time() - worked
         batches, spent, snapshots = (
             now - then
             for now, then in zip((self.batches, self.spent, self.snapshots), before, strict=True)
         )
-        return {"speed": batches / gone, "share": spent / gone, "snapshots": snapshots}
+        return {"speed": batches / gone, "share": spent / worked, "snapshots": snapshots}
 
 
 def rounds(run: Path, clock: Clock, count: int, keep: Callable[[dict], None]) -> None:
@@ -134,6 +136,6 @@ if __name__ == "__main__":
     options = parser.parse_args()
     rows = [measure(rule, options.rounds) for rule in ("block_diagonal", "eprop")]
     for row in rows:
-        print(f"{row['rule']}: {row['slower']:.1%} slower, {row['spent']:.2%} of the time spent")
+        print(f"{row['rule']}: {row['slower']:.1%} slower, {row['spent']:.2%} of the work spent")
     settings = {"task": "digits", "seconds": SECONDS, "rounds": options.rounds}
     print(result.write("watching", settings, rows))

@@ -68,9 +68,9 @@ def test_nothing_happens_while_nobody_looks(look, tmp_path):
     assert taken.recorder is None and not (tmp_path / SNAPSHOT).exists()
 
 
-@pytest.mark.parametrize(("lasts", "due"), [(0.001, 1.0), (0.4, 20.0)])
+@pytest.mark.parametrize(("lasts", "due"), [(0.001, 1.0), (0.4, 40.0)])
 def test_it_keeps_to_its_share_of_time(look, looked_at, monkeypatch, lasts, due):
-    """At most one a second, and fifty times as seldom as it takes long."""
+    """At most one a second, and a hundred times as seldom as it takes long."""
     clock = [100.0]
     monkeypatch.setattr(snapshot.time, "monotonic", lambda: clock[0])
     taken, count = Snapshots(looked_at), []

@@ -12,7 +12,8 @@ from tracegrad.data import Batch, CopyCurriculum, Task, copy_curriculum
 from tracegrad.run.build import build_learner
 from tracegrad.run.evaluate import on_device
 from tracegrad.run.finite import NotFiniteError, Suspects, all_finite, blame
-from tracegrad.run.train import Watch, peak_memory, train
+from tracegrad.run.peak_memory import peak_memory
+from tracegrad.run.train import Watch, train
 
 from .conftest import TINY, learning
 

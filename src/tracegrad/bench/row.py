@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from tracegrad.run.train import peak_memory
+from tracegrad.run.peak_memory import peak_memory
 
 
 class Row(NamedTuple):

@@ -19,7 +19,7 @@ from tracegrad.run.wanted import asked_at, wanted
 
 SNAPSHOT, LOOKING = "snapshot.npz", "looking"
 EVERY = 1.0  # seconds between two snapshots, or more:
-SHARE = 0.02  # of the time at most goes into them
+SHARE = 0.01  # of the time at most goes into them
 FRESH = 3.0  # seconds for which one who looked counts as looking
 
 

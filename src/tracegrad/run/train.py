@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -25,6 +25,7 @@ from tracegrad.run.flat import flatten, unflatten
 from tracegrad.run.keeper import Keeper
 from tracegrad.run.learner import Info, Learner, LearnerState
 from tracegrad.run.learner_state import apart
+from tracegrad.run.peak_memory import peak_memory
 from tracegrad.run.position import Position, data_digest
 from tracegrad.run.spread import rate_spread, weight_spread
 from tracegrad.run.tally import Tally
@@ -162,21 +163,6 @@ def train(
     )
 
 
-def peak_memory(compiled: jax.stages.Compiled) -> int:
-    """Bytes that a compiled function needs at once, from XLA's plan."""
-    plan: Any = compiled.memory_analysis()
-    if plan is None:
-        raise UsageError(
-            "This device does not say how much memory a compiled function needs. Use a CPU or GPU."
-        )
-    return (
-        plan.temp_size_in_bytes
-        + plan.argument_size_in_bytes
-        + plan.output_size_in_bytes
-        - plan.alias_size_in_bytes
-    )
-
-
 def _planned(learner: Learner) -> Learner:
     """The learner, if it has a plan; `UsageError` if none fits into its memory limit."""
     try:
@@ -205,7 +191,7 @@ class _Training:
         self.evaluate = Evaluator(learner.loss, task.stepwise)
         self.steps = example.xs.shape[0]
         self.spread = self.learner.spread
-        self.learn = self.learner.sequence.lower(self.state, *self.spread.given(example)).compile()
+        self.learn = self.compiled(example)
         self.memory_bytes = peak_memory(self.learn)
         self.finite = jax.jit(all_finite)
         self.score: Score | None = None
@@ -228,8 +214,12 @@ class _Training:
             raise UsageError(f"Its learning rate was changed to {rate}. Use: tracegrad resume.")
         example = self.example()
         self.learner = _planned(self.watch.at(rate).for_input(example.xs))
-        self.learn = self.learner.sequence.lower(self.state, *self.spread.given(example)).compile()
+        self.learn = self.compiled(example)
         self.rate = rate
+
+    def compiled(self, example: Data) -> jax.stages.Compiled:
+        """The program that learns from batches such as this."""
+        return self.learner.sequence.lower(self.state, *self.spread.given(example)).compile()
 
     def begin(self) -> None:
         """Begin an epoch."""
