@@ -11,7 +11,7 @@ from result import FOLDER
 from tables import source, spread, table, updates
 
 from tracegrad.study.export import load_export
-from tracegrad.study.report import difference, percent
+from tracegrad.study.report import by_task, difference, percent
 from tracegrad.study.store import Results
 from tracegrad.study.study import label
 from tracegrad.study.summary import Summary, summaries
@@ -124,6 +124,17 @@ def gaps(name: str) -> dict[str, float]:
     return {k: value - offline for k, value in found.items() if not k.startswith("`bptt`")}
 
 
+def reached(results: Results) -> Iterable[str]:
+    """Which rules came to the study's goal of accuracy in the mean, on each task, in words."""
+    goal = (results.plan["goal"] or {}).get("accuracy")
+    for task, some in by_task(summaries(results)).items() if goal else ():
+        scored = [s for s in some if s.accuracy is not None]
+        met = [named(s) for s in scored if s.accuracy and s.accuracy.mean >= goal]
+        less = [named(s) for s in scored if named(s) not in met]
+        told = f"{', '.join(met) or 'no rule'} reached {goal:.0%}"
+        yield f"**In words.** On {task} {told}; {', '.join(less) or 'none'} did not."
+
+
 def study_part(results: Results) -> Iterable[str]:
     """One study: what each rule reached, and the verdict of the paired differences."""
     yield f"*{results.question}*"
@@ -138,6 +149,7 @@ def study_part(results: Results) -> Iterable[str]:
         ])  # fmt: skip
     heads = ["task", "rule", "accuracy (%)", "to BPTT, paired [95 %]", "verdict", "seeds"]
     yield worded(table(heads, lines), 1)
+    yield from reached(results)
     yield f"More of it: [When is it good enough?](when_is_it_good_enough.md#{results.name})"
 
 
@@ -302,7 +314,7 @@ def missing() -> Iterable[str]:
                 lines.append(f"- {group['task']}, {who}: {told}.")
     lines += [
         "- Cosines are of drawn weights, before anything was learned.",
-        "- Settings are those of a task, the same for all rules: none was tuned for its own sake.",
+        "- Settings are those of a task, the same for all rules; README says how they were found.",
     ]
     yield "\n".join(lines)
 
