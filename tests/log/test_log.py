@@ -2,6 +2,7 @@
 
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,14 +60,16 @@ def tensorboard(run: RunFolder, name: str) -> Points:
 
 def records(content: bytes) -> Iterator[bytes]:
     """Those of an offline file: LevelDB's log format, with seven bytes of W&B's own before."""
-    assert content[:4] == b":W&B"
+    assert content[:4] in (b":W&B", b"")
     at, whole = 7, b""
-    while at + 7 <= len(content):
+    while at + 7 <= len(content):  # it may grow still: what is not whole is not yet there
         left = 32768 - at % 32768  # of a block; less than a head is filling
         if left < 7:
             at += left
             continue
         length, kind = struct.unpack_from("<HB", content, at + 4)
+        if at + 7 + length > len(content):
+            return
         whole += content[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):  # all of a record, or its last part
@@ -75,16 +78,22 @@ def records(content: bytes) -> Iterator[bytes]:
 
 
 def wandb(run: RunFolder, name: str) -> Points:
-    """From its offline files, one for each time that it was called, in their order."""
+    """From its offline files, one for each time that it was called, in their order.
+
+    A process of its own writes them, which may end later than the call: its last record is `exit`.
+    """
     from wandb.proto.wandb_internal_pb2 import Record
 
-    points = []
+    points, limit = [], time.monotonic() + 30.0
     for path in sorted((run.path / "wandb").glob("offline-run-*/*.wandb")):
-        for record in map(Record.FromString, records(path.read_bytes())):
-            if record.WhichOneof("record_type") == "history":
-                items = record.history.item
-                values = {one.key or one.nested_key[0]: one.value_json for one in items}
-                points.append((record.history.step.num, float(values[name])))
+        found, kinds = [], []
+        while "exit" not in kinds and time.monotonic() < limit:
+            time.sleep(0.1)
+            found = list(map(Record.FromString, records(path.read_bytes())))
+            kinds = [record.WhichOneof("record_type") for record in found]
+        for history in (record.history for record in found if record.HasField("history")):
+            values = {one.key or one.nested_key[0]: one.value_json for one in history.item}
+            points.append((history.step.num, float(values[name])))
     return points
 
 
