@@ -66,14 +66,14 @@ A learning engine of Loihi's kind computes sums of products of registers, and se
 `tracegrad audit eprop --substrate loihi2` puts the rule that the neuron has into that form, for LIF
 neurons of {mem:g} ms under a readout of {out:g} ms:
 
-```
+```text
 {loihi2}
 ```
 
 `max(0, ...)` because traces have no sign: a value that may be negative has two. On Loihi 1 no
 neuron can supply a trace, and the audit says what is missing:
 
-```
+```text
 {loihi1}
 ```"""
 

@@ -280,6 +280,11 @@ def test_refusals():
     state = learner.init(random.key(0), claims.BATCH)
     with pytest.raises(ValueError, match="multiple of update_every = 4 steps, got 25"):
         learner.run(state, claims.inputs(), claims.targets())
+    rated = tg.losses.mean_squared_error(tg.RateRegulariser(1.0, 0.1))
+    learner = _learner(net, update_every=4, loss=rated)
+    state = learner.init(random.key(0), claims.BATCH)
+    with pytest.raises(ValueError, match="no mean rate over update_every=4 steps"):
+        learner.step(state, claims.inputs()[0], claims.targets()[0])
 
 
 def test_izhikevich_with_its_defaults_learns():

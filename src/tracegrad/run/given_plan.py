@@ -1,4 +1,4 @@
-"""Given plan: a plan that the user asked for, and whether it may serve."""
+"""Given plan: a plan that the user asked for, and whether it may serve; whether `step` may."""
 
 from tracegrad.learn.alike import alike
 from tracegrad.learn.loss import Loss
@@ -41,3 +41,18 @@ def check_chunked(plan: AbstractPlan, plain: bool) -> None:
             "influence, all matrices of the first layer learning, and a loss without a rate "
             "regulariser or kernel. Leave the plan out, or use Step."
         )
+
+
+def check_step(update_every: int | None, loss: Loss) -> int:
+    """`update_every`, unless what the update needs is known after a whole block alone."""
+    if update_every is None:
+        raise ValueError(
+            "step needs update_every: with None the weights change once per run. Give "
+            "Learner(..., update_every=K), or use run."
+        )
+    if update_every > 1 and loss.rate.strength:
+        raise ValueError(
+            f"step knows no mean rate over update_every={update_every} steps, which the rate "
+            "regulariser asks for. Use run with blocks of so many steps, or update_every=1."
+        )
+    return update_every

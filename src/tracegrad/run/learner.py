@@ -22,7 +22,7 @@ from tracegrad.learn.plans.planner import Choice, Work, choose
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, Network
-from tracegrad.run.given_plan import check_chunked, check_common, check_plan
+from tracegrad.run.given_plan import check_chunked, check_common, check_plan, check_step
 from tracegrad.run.learner_state import (
     Gradient,
     Info,
@@ -250,12 +250,7 @@ class Learner:
         valid: Bool[Array, " batch"] | None = None,
     ) -> tuple[LearnerState, Info]:
         """One time step of a stream; the weights change after every `update_every` such steps."""
-        if self.update_every is None:
-            raise ValueError(
-                "step needs update_every: with None the weights change once per run. Give "
-                "Learner(..., update_every=K), or use run."
-            )
-        every = self.update_every
+        every = check_step(self.update_every, self.loss)
         data = block_of(
             x[None], y[None], *(None if a is None else a[None] for a in (weight, valid))
         )
