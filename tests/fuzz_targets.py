@@ -4,10 +4,12 @@ A reader takes any bytes: it reads them, or raises the error that it promises, a
 Left out is HDF5, whose own library reads the structure of a file and can crash on a damaged one.
 """
 
+import atexit
 import gzip
 import io
 import json
 import os
+import shutil
 import socket
 import struct
 import tarfile
@@ -83,7 +85,9 @@ class Target(NamedTuple):
 def folder() -> Path:
     """Of this process, in memory where the system has such a one."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    return Path(tempfile.mkdtemp(prefix="fuzz", dir=memory))
+    made = tempfile.mkdtemp(prefix="fuzz", dir=memory)
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return Path(made)
 
 
 def of_file(read: Callable[[Path], object], name: str) -> Callable[[bytes], object]:

@@ -8,8 +8,14 @@ from socket import AF_INET, SOCK_DGRAM, socket
 import numpy as np
 import pytest
 
-from data.formats.test_camera_files import aedat2, aedat4_bytes, dat, event_packet
-from event_files import aedat3_bytes, aedat3_packet
+from event_files import (
+    aedat2_bytes,
+    aedat3_bytes,
+    aedat3_packet,
+    aedat4_bytes,
+    dat_bytes,
+    event_packet,
+)
 from stream.flow import FORM, WIDTH, as_binary, as_packets, as_text, chunks, flow, same, steps_of
 from tracegrad.data import Events
 from tracegrad.errors import DataError
@@ -155,7 +161,7 @@ def test_a_port_in_use_is_one_sentence():
 
 PIXELS = [(3, 2, 1, 10), (1, 0, 0, 1500), (3, 2, 0, 2600), (0, 3, 1, 2700)]
 CAMERAS = {
-    "aedat2": (aedat2(*PIXELS), None, (128, 128), 10),
+    "aedat2": (aedat2_bytes(*PIXELS), None, (128, 128), 10),
     "aedat3": (
         aedat3_bytes(aedat3_packet([(x, y, on, t, 1) for x, y, on, t in PIXELS])),
         (4, 4),
@@ -163,7 +169,7 @@ CAMERAS = {
         0,
     ),
     "aedat4": (aedat4_bytes(event_packet(*PIXELS)), (4, 4), (4, 4), 10),
-    "dat": (dat(*PIXELS), (4, 4), (4, 4), 0),
+    "dat": (dat_bytes(*PIXELS), (4, 4), (4, 4), 0),
 }
 
 
