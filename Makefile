@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test properties oracle-nest oracle-xylo bench-peers reliability fuzz lint types docs ci clean
+.PHONY: help setup demo test properties oracle-nest oracle-xylo interop bench-peers reliability fuzz lint types docs ci clean
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
@@ -34,6 +34,9 @@ oracle-nest: .venv/.installed-dev .venv-nest/.installed ## e-prop side by side w
 oracle-xylo: .venv/.installed-dev .venv-xylo/.installed ## the integer step beside SynSense's simulator, bit for bit
 	@$(PY) -m pytest -n $(WORKERS) tests/oracles/test_xylo_simulator.py $(ARGS)
 
+interop: .venv/.installed-dev .venv-interop/.installed ## PyTorch, TensorBoard, W&B and MLflow beside the real libraries
+	@.venv-interop/bin/python -m pytest tests/log tests/interop/test_torch.py $(ARGS)
+
 bench-peers: .venv/.installed-dev ## time other libraries beside tracegrad, each in an environment of its own
 	@$(PY) bench/peers/install.py
 	@$(PY) bench/peers/compare.py $(ARGS)
@@ -60,7 +63,7 @@ ci: ## everything that must pass
 	@bash .ci/run
 
 clean: ## remove the environment, caches and built files (runs/ stays)
-	rm -rf .venv .venv-nest .venv-xylo .venv-peers .venv-fuzz .cache .pytest_cache .ruff_cache .hypothesis dist site
+	rm -rf .venv .venv-nest .venv-xylo .venv-peers .venv-fuzz .venv-interop .cache .pytest_cache .ruff_cache .hypothesis dist site
 
 .venv/.installed .venv/.installed-dev .venv/.installed-docs: pyproject.toml | .venv/bin/pip
 	@extra=$(subst .venv/.installed,,$@); package=".$${extra:+[$${extra#-}]}"; \
@@ -79,11 +82,15 @@ clean: ## remove the environment, caches and built files (runs/ stays)
 	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet $$package
 	@touch $@
 
-# atheris and nothing else: all other packages are those of .venv, which it sees.
-.venv-fuzz/.installed: pyproject.toml .venv/.installed-dev
+# Heavy extras, each environment with the packages of .venv in sight besides.
+.venv-fuzz/.installed: extras := fuzz
+.venv-interop/.installed: extras := torch tensorboard wandb mlflow
+.venv-fuzz/.installed .venv-interop/.installed: pyproject.toml .venv/.installed-dev
 	@$(PY) -m venv --clear $(@D)
-	@echo "installing atheris into $(@D) (once; needs the network)" >&2
-	@$(@D)/bin/python -m pip --disable-pip-version-check install --quiet atheris==3.0.0
+	@packages=$$($(PY) -c 'import sys, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	  print(*(p for extra in sys.argv[1:] for p in project["optional-dependencies"][extra]))' $(extras)) && \
+	echo "installing $$packages into $(@D) (once; needs the network)" >&2 && \
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet $$packages
 	@$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > "$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/main.pth"
 	@touch $@
