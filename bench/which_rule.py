@@ -237,21 +237,19 @@ def feedback() -> Iterable[str]:
 
 def substrate() -> Iterable[str]:
     """Learning in small numbers, and on a microcontroller."""
-    content, weights, device = map(load, ("substrate", "substrate_weights", "device_learner"))
+    whole, device = map(load, ("substrate_whole", "device_learner"))
     yield "## Substrate"
-    settings = content["settings"]
     yield (
-        f"{settings['task'].capitalize()} with `{settings['rule']}`, {settings['epochs']} epochs: "
-        "in float; in the numbers of an 8-bit microcontroller (`mcu8`); and with 8-bit weights "
-        "alone, rounded to nearest, by chance, or with a remainder that is kept (`accumulate8`)."
+        "`eprop` in float, and wholly in the numbers of an 8-bit microcontroller (`mcu8`), with few "
+        "epochs. Weight bits, mismatch and cost: [in a chip's numbers](substrates.md)."
     )
     lines = []
-    for part in (content, weights):
-        for case in dict.fromkeys(row["case"] for row in part["rows"]):
-            rows = [100 * row["accuracy"] for row in part["rows"] if row["case"] == case]
-            lines.append([f"`{case}`", spread(rows, ".1f"), str(len(rows))])
-    yield table(["numbers", "test accuracy (%)", "seeds"], lines)
-    yield f"{source(content)} {source(weights)}"
+    for case in dict.fromkeys((row["task"], row["substrate"]) for row in whole["rows"]):
+        rows = [r for r in whole["rows"] if (r["task"], r["substrate"]) == case]
+        values = [100 * row["accuracy"] for row in rows]
+        lines.append([case[0], f"`{case[1]}`", spread(values, ".1f"), str(len(rows))])
+    yield worded(table(["task", "numbers", "test accuracy (%)", "seeds"], lines), 1)
+    yield source(whole)
     yield "As a C library that learns on the device ([Microcontroller](microcontroller.md)):"
     lines = [
         [
