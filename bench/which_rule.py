@@ -240,7 +240,7 @@ def substrate() -> Iterable[str]:
     whole, device = map(load, ("substrate_whole", "device_learner"))
     yield "## Substrate"
     yield (
-        "`eprop` in float, and wholly in the numbers of an 8-bit microcontroller (`mcu8`), with few "
+        "`eprop` in float, and wholly in numbers of an 8-bit microcontroller (`mcu8`), with few "
         "epochs. Weight bits, mismatch and cost: [in a chip's numbers](substrates.md)."
     )
     lines = []
