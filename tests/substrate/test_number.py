@@ -130,12 +130,22 @@ def test_same_seed_same_bits_in_every_program():
     assert np.array_equal(in_scan[0], held)
     assert np.array_equal(in_scan[1], rounding(x, later)[0])
     assert not np.array_equal(in_scan[0], in_scan[1])
-    # Drawn once, with threefry: these bits are the same on every machine.
-    drawn = random.bits(random.fold_in(random.key(0), 0), (3,), jnp.uint32)
-    assert held.ravel()[:3].tolist() == [
-        math.floor(v) + ((int(d) >> 8) * 2.0**-24 < v - math.floor(v))
-        for v, d in zip(x.ravel()[:3].tolist(), drawn, strict=True)
+    # Two words by threefry, mixed with the index: these bits are the same on every machine.
+    words = np.asarray(random.key_data(random.fold_in(random.key(0), 0))).tolist()
+    assert held.ravel().tolist() == [
+        math.floor(v) + ((draw(words, index) >> 8) * 2.0**-24 < v - math.floor(v))
+        for index, v in enumerate(x.ravel().tolist())
     ]
+
+
+def draw(words, index):
+    """Of an element, in Python's integers."""
+    for word in words:
+        index ^= word
+        for product, shift in ((0x21F0AAAD, 16), (0xD35A2D97, 15)):
+            index = (index ^ index >> shift) * product & 0xFFFFFFFF
+        index ^= index >> 15
+    return index
 
 
 def test_lfsr_equals_a_register_of_python_integers():

@@ -224,7 +224,7 @@ def _key(counter: Any) -> str:
     if jax.random.key_impl(counter.key) != jax.random.key_impl(
         jax.random.key(0, impl="threefry2x32")
     ):
-        raise UsageError("The device draws with threefry2x32. Set jax_default_prng_impl to it.")
+        raise UsageError("The device's keys are threefry2x32's. Set jax_default_prng_impl to it.")
     first, second = np.asarray(jax.random.key_data(counter.key)).reshape(-1)
     return f"{{{first}u, {second}u}}"
 

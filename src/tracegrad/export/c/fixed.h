@@ -27,7 +27,7 @@ typedef struct {
 
 static inline uint32_t tg_turn(uint32_t x, unsigned by) { return (x << by) | (x >> (32u - by)); }
 
-static inline void tg_mix(uint32_t x[2], const unsigned by[4]) {
+static inline void tg_rounds(uint32_t x[2], const unsigned by[4]) {
     for (unsigned round = 0; round < 4u; round++) {
         x[0] += x[1];
         x[1] = tg_turn(x[1], by[round]) ^ x[0];
@@ -42,7 +42,7 @@ static inline void tg_threefry(const uint32_t key[2], uint32_t x[2]) {
     x[0] += schedule[0];
     x[1] += schedule[1];
     for (uint32_t block = 0; block < 5u; block++) {
-        tg_mix(x, block % 2u ? odd : even);
+        tg_rounds(x, block % 2u ? odd : even);
         x[0] += schedule[(block + 1u) % 3u];
         x[1] += schedule[(block + 2u) % 3u] + block + 1u;
     }
@@ -55,11 +55,16 @@ static inline tg_draws tg_draws_after(const tg_random *random, uint32_t later) {
     return draws;
 }
 
+/* A bijection that leaves no bit alone. Source: Wellons, hash-prospector. */
+static inline uint32_t tg_mixed(uint32_t x) {
+    x = (x ^ (x >> 16)) * UINT32_C(0x21F0AAAD);
+    x = (x ^ (x >> 15)) * UINT32_C(0xD35A2D97);
+    return x ^ (x >> 15);
+}
+
 /* 24 random bits for one element. */
 static inline uint32_t tg_draw(const tg_draws *draws, uint32_t index) {
-    uint32_t x[2] = {0u, index};
-    tg_threefry(draws->key, x);
-    return (x[0] ^ x[1]) >> 8;
+    return tg_mixed(tg_mixed(index ^ draws->key[0]) ^ draws->key[1]) >> 8;
 }
 
 static inline int64_t tg_power(int exponent) { return (int64_t)1 << exponent; }
