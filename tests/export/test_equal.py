@@ -68,8 +68,9 @@ def test_a_cortex_m4_has_the_same_bits(tmp_path):
 
 
 MUTANTS = {
-    "draws of one bit less": ("(x[0] ^ x[1]) >> 8", "(x[0] ^ x[1]) >> 9"),
+    "draws of one bit less": ("draws->key[1]) >> 8", "draws->key[1]) >> 9"),
     "another rotation": ("{13u, 15u, 26u, 6u}", "{13u, 15u, 26u, 7u}"),
+    "another product": ("0x21F0AAAD", "0x21F0AAAF"),
     "halves go up": ("rest == half && whole % 2 != 0", "rest == half"),
     "no reset": ("(spike ? TG_RESET : INT64_C(0))", "INT64_C(0)"),
     "traces of new spikes": ("learner->spikes_before[i], &rec", "learner->spikes[i], &rec"),
