@@ -63,6 +63,7 @@ POSITION = Position(
     epochs=["{}"],
     order=np.random.default_rng(0).bit_generator.state,
     level=None,
+    rate=0.25,
     tally=Tally(2, 1, 16, 3.5, 0.1, [[0.2, 0.5]], [0.25]),
     elapsed=0.5,
     seconds=1.5,

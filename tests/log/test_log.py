@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracegrad.errors import UsageError
+from tracegrad.errors import DataError, UsageError
 from tracegrad.log import command
 from tracegrad.log.command import follow
 from tracegrad.log.mlflow import MLflow
-from tracegrad.log.sink import AbstractSink, numbers, settings
+from tracegrad.log.sink import LOG, AbstractSink, numbers, remembered, settings
 from tracegrad.log.tensorboard import TensorBoard
 from tracegrad.log.wandb import WandB
 from tracegrad.run.cli import main
@@ -102,6 +102,13 @@ def mlflow(run: RunFolder, name: str) -> Points:
     (found,) = client.search_runs([client.get_experiment_by_name("tracegrad").experiment_id])
     assert found.info.run_name == run.path.name and found.data.params["learning.epochs"] == "10"
     return [(m.step, m.value) for m in client.get_metric_history(found.info.run_id, name)]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"id": 3}', "\xff"])
+def test_a_damaged_memory_is_refused_by_name(tmp_path, text):
+    (tmp_path / LOG).write_text(text, encoding="latin-1")
+    with pytest.raises(DataError, match="log.json.* Delete it to log as a new run"):
+        remembered(RunFolder(tmp_path))
 
 
 TOOLS = {"tensorboard": (TensorBoard, tensorboard), "wandb": (WandB, wandb)}

@@ -281,7 +281,7 @@ def test_refusals():
     with pytest.raises(ValueError, match="multiple of update_every = 4 steps, got 25"):
         learner.run(state, claims.inputs(), claims.targets())
     rated = tg.losses.mean_squared_error(tg.RateRegulariser(1.0, 0.1))
-    learner = _learner(net, update_every=4, loss=rated)
+    learner = tg.Learner(net, tg.rules.eprop(), rated, optax.sgd(0.1), update_every=4)
     state = learner.init(random.key(0), claims.BATCH)
     with pytest.raises(ValueError, match="no mean rate over update_every=4 steps"):
         learner.step(state, claims.inputs()[0], claims.targets()[0])

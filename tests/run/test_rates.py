@@ -1,7 +1,6 @@
 """A learning rate that is changed while a run trains: written down first, and made again."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -140,6 +139,16 @@ def test_a_wish_that_is_already_so_changes_nothing(tmp_path):
 
 
 def test_the_rate_of_a_schedule_is_where_it_begins(tiny):
-    cosine = learning(CONFIG, cosine=True)
-    half = session._at(cosine, 0.5 * BEFORE)
-    assert half == replace(cosine, learning=replace(cosine.learning, learning_rate=0.5 * BEFORE))
+    cosine, half = learning(CONFIG, cosine=True), 0.5 * BEFORE
+    changed = Session(Console(quiet=True))._learner_at(cosine, tiny, half)
+    settings = build_learner(learning(cosine, learning_rate=half), tiny)
+
+    def learned(learner):
+        batch = on_device(pad_steps(next(tiny.train.batches(8, None)), 4))
+        state = learner.init(jax.random.key(0), 8, stream=False)
+        return parameters(learner.sequence(state, *batch)[0].network)
+
+    ours, usual = learned(changed), learned(build_learner(cosine, tiny))
+    for name, value in learned(settings).items():
+        assert np.array_equal(ours[name], value), name
+    assert not np.array_equal(ours["readout.input.weight"], usual["readout.input.weight"])

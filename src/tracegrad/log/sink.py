@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tracegrad.errors import DataError
 from tracegrad.report.seen import flat
 from tracegrad.run.config import Config
 from tracegrad.run.disk import write
@@ -46,7 +47,13 @@ def remembered(run: RunFolder) -> dict[str, Any]:
     path = run.path / LOG
     if not path.is_file():
         remember(run.path, {"id": secrets.token_hex(8)})
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged: {error}. Delete it to log as a new run.") from error
+    if not isinstance(found, dict) or not isinstance(found.get("id"), str):
+        raise DataError(f"{path} holds no name of a run. Delete it to log as a new run.")
+    return found
 
 
 def remember(folder: Path, what: dict[str, Any]) -> None:
