@@ -140,12 +140,10 @@ def test_same_seed_same_bits_in_every_program():
 
 def draw(words, index):
     """Of an element, in Python's integers."""
-    for word in words:
-        index ^= word
-        for product, shift in ((0x21F0AAAD, 16), (0xD35A2D97, 15)):
-            index = (index ^ index >> shift) * product & 0xFFFFFFFF
-        index ^= index >> 15
-    return index
+    index ^= words[0]
+    for product, shift in ((0x21F0AAAD, 16), (0xD35A2D97, 15)):
+        index = (index ^ index >> shift) * product & 0xFFFFFFFF
+    return index ^ index >> 15 ^ words[1]
 
 
 def test_lfsr_equals_a_register_of_python_integers():

@@ -109,7 +109,7 @@ It learns at every step: cell `{model.files["cell.h"]}`, rule `{model.files["rul
 | --- | --- |
 | additions of a weight | {counted.additions} |
 | products | {counted.products} |
-| random draws (four 32-bit products each) | {counted.draws} |
+| random draws (two 32-bit products each) | {counted.draws} |
 
 Products with a zero trace or signal, and draws where nothing is to be rounded, are left out.
 

@@ -79,7 +79,7 @@ class Stochastic(AbstractRounding):
     The draw of an element is a function of the key, of the count of draws before, and of the
     element's index; with `shared` there is one draw a call for all elements. Key and count give
     two words by JAX's generator, once a call; an element mixes its index with them, which costs
-    a fifth of a draw of that generator.
+    a tenth of a draw of that generator.
     """
 
     draws: ClassVar[bool] = True
@@ -96,7 +96,7 @@ class Stochastic(AbstractRounding):
         index = jnp.zeros((), jnp.uint32)
         if not self.shared:
             index = jnp.arange(x.size, dtype=jnp.uint32).reshape(x.shape)
-        drawn = mixed(mixed(index ^ words[0]) ^ words[-1]) >> jnp.uint32(8)
+        drawn = (mixed(index ^ words[0]) ^ words[-1]) >> jnp.uint32(8)
         return by_chance(x, drawn, 24), state._replace(used=state.used + 1)
 
 

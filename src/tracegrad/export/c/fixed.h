@@ -64,7 +64,7 @@ static inline uint32_t tg_mixed(uint32_t x) {
 
 /* 24 random bits for one element. */
 static inline uint32_t tg_draw(const tg_draws *draws, uint32_t index) {
-    return tg_mixed(tg_mixed(index ^ draws->key[0]) ^ draws->key[1]) >> 8;
+    return (tg_mixed(index ^ draws->key[0]) ^ draws->key[1]) >> 8;
 }
 
 static inline int64_t tg_power(int exponent) { return (int64_t)1 << exponent; }
