@@ -39,6 +39,13 @@ def test_labels_split_and_lengths(folder):
     assert train.counts.shape == (3, 80, 80)
 
 
+def test_a_speaker_is_left_out(folder):
+    train, test = sources(spoken_digits(folder, speaker="bob"))
+    assert test.labels.tolist() == [0, 7] and train.labels.tolist() == [3, 3, 7]
+    with pytest.raises(UsageError, match="one of two or more, ann, bob; got eve"):
+        spoken_digits(folder, speaker="eve")
+
+
 def test_counts_are_the_encoded_signal(folder):
     train, _ = sources(spoken_digits(folder))
     events = SpokenEncoding()(sound(0.2, 2) / 32768)
