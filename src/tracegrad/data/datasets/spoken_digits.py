@@ -52,13 +52,13 @@ class _Recording(NamedTuple):
 def spoken_digits(
     data: Path,
     encoding: SpokenEncoding = SpokenEncoding(),
-    speaker: str | None = None,
+    speaker: str = "",
 ) -> Task:
     """Ten classes, sequences of 15 to 80 steps, 80 lines.
 
     `data` is the folder of `{digit}_{speaker}_{index}.wav`, or the one above its `recordings/`:
     mono, 16 bits, 8 kHz. Split of the set: indices 0 to 4 of every speaker and digit are the test
-    set; with `speaker`, all of that speaker are, and all others the training set. `summary` says
+    set; with `speaker` (no name: none), all of that one are, and all others the training set. `summary` says
     how many recordings were longer than `steps` and lost their end. Reads and encodes about 700
     files a second. Source: Jackson et al., Free Spoken Digit Dataset.
 
@@ -67,7 +67,7 @@ def spoken_digits(
     if encoding.steps < 1:
         raise UsageError(f"steps must be at least 1, got {encoding.steps}.")
     recordings = [_read(path, encoding) for path in _paths(data)]
-    if speaker is not None:
+    if speaker:
         recordings = _apart(recordings, speaker)
     train = [r for r in recordings if not r.test]
     test = [r for r in recordings if r.test]
