@@ -58,9 +58,9 @@ def spoken_digits(
 
     `data` is the folder of `{digit}_{speaker}_{index}.wav`, or the one above its `recordings/`:
     mono, 16 bits, 8 kHz. Split of the set: indices 0 to 4 of every speaker and digit are the test
-    set; with `speaker` (no name: none), all of that one are, and all others the training set. `summary` says
-    how many recordings were longer than `steps` and lost their end. Reads and encodes about 700
-    files a second. Source: Jackson et al., Free Spoken Digit Dataset.
+    set; with `speaker` (no name: none), all of that one are, and all others the training set.
+    `summary` says how many recordings were longer than `steps` and lost their end. Reads and
+    encodes about 700 files a second. Source: Jackson et al., Free Spoken Digit Dataset.
 
         task = spoken_digits(Path("free-spoken-digit-dataset"))
     """
