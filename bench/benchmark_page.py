@@ -108,7 +108,7 @@ def series(rows: list[dict], quantity: str) -> dict[str, dict[float, float]]:
     """Of each plan: value of the axis -> time or memory."""
     names = dict.fromkeys(name for row in rows for name in row.get(quantity, {}))
     return {
-        name: {r["value"]: r[quantity][name] for r in rows if name in r.get(quantity, {})}
+        name: {float(r["value"]): r[quantity][name] for r in rows if name in r.get(quantity, {})}
         for name in names
     }
 
@@ -128,7 +128,7 @@ def axis_part(name: str, rows: list[dict]) -> str:
             power = f"{exponent([*found], [*found.values()]):.2f}" if len(found) > 1 else ""
             lines.append([f"{plan}, {title}", *(cell(found, v, form) for v in values), power])
     heads = [AXES[name].label, *(f"{v:g}" for v in values), "exponent"]
-    rivals = {r["value"]: offline(r["ms"]) for r in rows if offline(r.get("ms", {}))}
+    rivals = {float(r["value"]): offline(r["ms"]) for r in rows if offline(r.get("ms", {}))}
     taken = ", ".join(f"`{plan}` from {size:g} on" for size, plan in fastest(rivals))
     left = [
         f"{plan} at {row['value']:g} ({why})"
