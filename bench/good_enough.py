@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tracegrad.study.export import load_export
 from tracegrad.study.report import by_task, table
-from tracegrad.study.statistics import METHOD
+from tracegrad.study.statistics import METHOD, Paired, paired
 from tracegrad.study.store import Results
 from tracegrad.study.study import label
 from tracegrad.study.summary import Summary, summaries
@@ -16,17 +16,16 @@ HEAD = f"""# When is it good enough?
 
 What studies found, each a file in `bench/studies` whose results lie beside it. This page is
 written by `python bench/good_enough.py` from those results; no number is typed. Differences to
-BPTT are per seed: {METHOD}. One seed has no interval, and says little.
+BPTT are per seed, or per fold where a study has folds: {METHOD}. One seed has no interval, and says
+little.
 
 A verdict is given from two seeds on: *as good* if the whole interval is within one point of BPTT or
 above it, *worse* if it is wholly more than one point below, else *open*: more seeds are needed.
 """
 
 
-def verdict(summary: Summary) -> str:
+def verdict(gap: Paired) -> str:
     """What the paired difference of an accuracy allows to say."""
-    gap = summary.paired
-    assert gap is not None
     if gap.low is None or gap.high is None:
         return "one seed"
     if gap.low >= -POINT:
@@ -34,15 +33,27 @@ def verdict(summary: Summary) -> str:
     return "worse" if gap.high < -POINT else "open"
 
 
-def sentence(summary: Summary) -> str:
-    """A line for a rule that has a pair with BPTT."""
-    gap, names = summary.paired, ("rule", "signal")
-    assert gap is not None and summary.accuracy is not None
-    who = label({n: summary.settings[n] for n in names if n in summary.settings})
+def sentence(who: str, gap: Paired, unit: str) -> str:
+    """A line for a rule that has pairs with BPTT."""
     told = f"{100 * gap.mean:+.1f} points"
     if gap.low is not None and gap.high is not None:
         told += f" [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
-    return f"- {who}: **{verdict(summary)}** ({told}, {gap.n} seeds)."
+    return f"- {who}: **{verdict(gap)}** ({told}, {gap.n} {unit}{'s' * (gap.n > 1)})."
+
+
+def sentences(found: list[Summary]) -> str:
+    """A line a rule; where a rule has several groups, such as folds, each of them is a pair."""
+    rules: dict[str, list[Paired]] = {}
+    for summary in found:
+        if summary.paired is not None and summary.accuracy is not None:
+            who = {n: summary.settings[n] for n in ("rule", "signal") if n in summary.settings}
+            rules.setdefault(label(who), []).append(summary.paired)
+    return "\n".join(
+        sentence(who, gaps[0], "seed")
+        if len(gaps) == 1
+        else sentence(who, paired([gap.mean for gap in gaps]), "fold")
+        for who, gaps in rules.items()
+    )
 
 
 def part(results: Results) -> list[str]:
@@ -50,9 +61,7 @@ def part(results: Results) -> list[str]:
     found = summaries(results)
     texts = [f"## {results.name}", results.question]
     for task, some in by_task(found).items():
-        pairs = [s for s in some if s.paired is not None and s.accuracy is not None]
-        texts += [f"**{task}**", table(some)]
-        texts += ["\n".join(sentence(summary) for summary in pairs)] if pairs else []
+        texts += [f"**{task}**", table(some), *filter(None, [sentences(some)])]
     rows = results.cells
     wanted = len(results.plan["groups"]) * results.plan["seeds"]
     commits = sorted({row.outcome.environment["commit"] for row in rows})

@@ -39,9 +39,10 @@ def studied() -> list[Results]:
 
 
 def named(summary: Summary) -> str:
-    """The rule of a group, with its signal where that is given."""
-    signal = summary.settings.get("signal")
-    return f"`{summary.rule}`" + (f" ({signal} feedback)" if signal else "")
+    """The rule of a group, with its signal and the speaker left out where these are given."""
+    signal, speaker = map(summary.settings.get, ("signal", "task_options.speaker"))
+    more = (f" ({signal} feedback)" if signal else "") + (f", without {speaker}" if speaker else "")
+    return f"`{summary.rule}`{more}"
 
 
 def accuracies(name: str) -> Iterator[tuple[str, list[float]]]:
@@ -142,7 +143,7 @@ def study_part(results: Results) -> Iterable[str]:
     for found in summaries(results):
         if not found.done:
             continue
-        words = "" if found.paired is None or found.accuracy is None else verdict(found)
+        words = "" if found.paired is None or found.accuracy is None else verdict(found.paired)
         lines.append([
             str(found.settings["task"]), named(found), percent(found.accuracy),
             difference(found), words, str(len(found.done)),

@@ -61,7 +61,15 @@ def test_results_are_of_the_study_beside_them_and_of_a_clean_commit(made):
     ],
 )
 def test_a_verdict_needs_the_whole_interval(made, low, high, expected):
-    found = made.summaries(load_export(next(made.FOLDER.glob("*.json"))))
-    paired = next(s for s in found if s.paired is not None)
-    changed = type(paired)(**{**vars(paired), "paired": Paired(0.0, low, high, 3)})
-    assert made.verdict(changed) == expected
+    assert made.verdict(Paired(0.0, low, high, 3)) == expected
+
+
+def test_folds_of_a_rule_are_pairs(made):
+    results = load_export(made.FOLDER / "speaker.json")
+    found = {cell.settings["rule"]: {} for cell in results.cells}
+    for cell in results.cells:
+        speaker = cell.settings["task_options.speaker"]
+        found[cell.settings["rule"]][speaker] = cell.outcome.metrics["accuracy"]
+    gaps = [found["eprop"][who] - found["bptt"][who] for who in found["bptt"]]
+    assert len(gaps) == 6
+    assert f"- rule eprop: **open** ({100 * np.mean(gaps):+.1f} points [" in made.PAGE.read_text()
