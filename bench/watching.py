@@ -24,11 +24,11 @@ import result
 from tracegrad.run.build import build_learner, build_task
 from tracegrad.run.control import Control, live
 from tracegrad.run.defaults import defaults
+from tracegrad.run.disk import stamp
 from tracegrad.run.folder import RunFolder
 from tracegrad.run.rates import Rates
 from tracegrad.run.snapshot import FRESH, SNAPSHOT, Snapshots
 from tracegrad.run.train import Progress, Watch, train
-from tracegrad.run.wanted import asked_at
 
 SECONDS = 12.0  # that speed is taken over, after it has settled
 LOOK = "import sys, urllib.request\nfor line in urllib.request.urlopen(sys.argv[1]): pass"
@@ -59,9 +59,9 @@ class Clock:
     def count(self, now: Progress) -> None:
         """Count a batch; stop the training when all is measured."""
         self.batches += 1
-        stamp = asked_at(self.folder / SNAPSHOT)
-        self.snapshots += stamp != self.last
-        self.last = stamp
+        taken = stamp(self.folder / SNAPSHOT)
+        self.snapshots += taken != self.last
+        self.last = taken
         if self.ended:
             raise DoneError
 

@@ -26,6 +26,7 @@ import numpy as np
 from scipy.io import wavfile
 
 import event_files as files
+from tiny import POSITION
 from tracegrad.data.archive import unpack
 from tracegrad.data.formats.aedat2 import read_aedat2
 from tracegrad.data.formats.aedat3 import LABELS, read_aedat3, read_labels
@@ -42,7 +43,6 @@ from tracegrad.run.control import CONTROL, LIVE, live, wish
 from tracegrad.run.position import Position
 from tracegrad.run.record import Record
 from tracegrad.run.record_file import from_npz, to_npz
-from tracegrad.run.tally import Tally
 from tracegrad.stream.bins import Bins
 from tracegrad.stream.counts import Ledger
 from tracegrad.stream.form import Form
@@ -55,19 +55,6 @@ from tracegrad.study.study_file import FILES, read_study
 from tracegrad.substrate.presets import load
 
 FORM = Form(columns=6, classes=2, width=1000, window=5, gap=20)
-POSITION = Position(
-    config="c",
-    data="d",
-    made={"jax": "1"},
-    number=3,
-    epochs=["{}"],
-    order=np.random.default_rng(0).bit_generator.state,
-    level=None,
-    rate=0.25,
-    tally=Tally(2, 1, 16, 3.5, 0.1, [[0.2, 0.5]], [0.25]),
-    elapsed=0.5,
-    seconds=1.5,
-)
 
 
 CHECKPOINT = Checkpoint({"w": np.arange(6.0).reshape(2, 3)}, json.dumps({"note": "small"}))

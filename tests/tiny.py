@@ -4,6 +4,8 @@ import numpy as np
 
 from tracegrad.data import Sequences, Task
 from tracegrad.run.config import Config, LearningConfig, NetworkConfig
+from tracegrad.run.position import Position
+from tracegrad.run.tally import Tally
 
 STEPS, LINES = 9, 6
 TINY = Config(
@@ -12,6 +14,20 @@ TINY = Config(
     learning=LearningConfig(
         learning_rate=2e-2, cosine=False, update_every=4, batch=8, epochs=6, rule="block_diagonal"
     ),
+)
+
+POSITION = Position(
+    config="c",
+    data="d",
+    made={"jax": "1"},
+    number=3,
+    epochs=["{}"],
+    order=np.random.default_rng(0).bit_generator.state,
+    level=None,
+    rate=1e-3,
+    tally=Tally(2, 1, 16, 3.5, 0.1, [[0.2, 0.5]], [0.25]),
+    elapsed=0.5,
+    seconds=1.5,
 )
 
 

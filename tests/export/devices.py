@@ -41,6 +41,7 @@ SUBSTRATES = {
         signals=Number(Fixed(12, 10)),
     ),
 }
+SANITISED = ("-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 
 

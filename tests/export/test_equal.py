@@ -8,10 +8,9 @@ import pytest
 
 from tracegrad.export.account import operations
 
-from .devices import STRICT, built, case, ran
+from .devices import SANITISED, STRICT, built, case, ran
 
 STEPS = 10_000
-SANITISED = ("-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 OTHERS = [
     ("block_diagonal", "LIF"),
     ("block_diagonal", "CubaLIF"),
@@ -23,14 +22,6 @@ OTHERS = [
     ("decolle", "CubaLIF"),
     ("decolle", "ALIF"),
 ]
-
-
-@pytest.fixture
-def compiler() -> str:
-    found = shutil.which("gcc") or shutil.which("cc")
-    if found is None:
-        pytest.skip("there is no C compiler")
-    return found
 
 
 def assert_learned(done):

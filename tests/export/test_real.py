@@ -17,10 +17,9 @@ from tracegrad.export.device import Lesson, device
 from tracegrad.export.real import NAME, check_real, real_source, real_vector, wished, write_real
 from tracegrad.substrate.substrate import IDEAL
 
-from .devices import STRICT, digits
+from .devices import SANITISED, STRICT, digits
 
 STEPS = 10_000
-SANITISED = ("-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 NEURONS = {
     "LIF": tg.LIF(surrogate=tg.SuperSpike(slope=4.0)),
     "CubaLIF": tg.CubaLIF(normalised=False, surrogate=tg.Sigmoid(), reset=tg.ZeroReset()),
@@ -28,14 +27,6 @@ NEURONS = {
     "AdEx": tg.AdEx(),
     "Tanh": tg.Tanh(),
 }
-
-
-@pytest.fixture
-def compiler() -> str:
-    found = shutil.which("gcc") or shutil.which("cc")
-    if found is None:
-        pytest.skip("there is no C compiler")
-    return found
 
 
 def small(rule, neuron, rate=0.01, recurrent=True):

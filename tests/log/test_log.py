@@ -187,7 +187,10 @@ def test_the_command_names_its_tools_and_says_how_many_epochs_they_have(run, mon
     run.add(EPOCHS[0])
     monkeypatch.setitem(command.SINKS, "tensorboard", Memory)
     assert main(["log", str(run.path), "--no-wait"]) == 0
-    assert capsys.readouterr().out == f"tensorboard has 1 epochs of {run.path}.\n"
+    told = f"tensorboard has 1 epochs of {run.path}.\n"
+    assert capsys.readouterr().out == told
+    assert main(["log", str(run.path), "--to", "tensorboard,tensorboard", "--no-wait"]) == 0
+    assert capsys.readouterr().out == told, "named twice, it would get every epoch twice"
 
 
 @pytest.mark.parametrize("name", TOOLS)

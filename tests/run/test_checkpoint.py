@@ -11,6 +11,7 @@ import pytest
 from jax import random
 from safetensors.numpy import save
 
+from tiny import POSITION
 from tracegrad.errors import DataError
 from tracegrad.run.checkpoint import (
     FIRST_LINE,
@@ -23,24 +24,10 @@ from tracegrad.run.checkpoint import (
 )
 from tracegrad.run.flat import flatten, unflatten
 from tracegrad.run.position import Position
-from tracegrad.run.tally import Tally
 
 SMALL = Checkpoint(
     {"w": np.arange(6.0).reshape(2, 3), "n": np.asarray(-3, np.int32), "none": np.zeros((0, 2))},
     '{"note": "weights of two neurons"}',
-)
-POSITION = Position(
-    config="c",
-    data="d",
-    made={"jax": "1"},
-    number=3,
-    epochs=["{}"],
-    order=np.random.default_rng(0).bit_generator.state,
-    level=None,
-    rate=1e-3,
-    tally=Tally(2, 1, 16, 3.5, 0.1, [[0.2, 0.5]], [0.25]),
-    elapsed=0.5,
-    seconds=1.5,
 )
 
 

@@ -10,12 +10,12 @@ from rich.console import Console
 
 from tracegrad.run import rates, session
 from tracegrad.run.build import build_learner
+from tracegrad.run.control import WANTED, Wanted, want, wanted
 from tracegrad.run.evaluate import on_device, pad_steps
 from tracegrad.run.folder import open_run
 from tracegrad.run.rates import Change, Rates, changes
 from tracegrad.run.session import Session
 from tracegrad.run.train import Progress
-from tracegrad.run.wanted import WANTED, Wanted, want, wanted
 from tracegrad.run.weights import parameters
 
 from .conftest import TINY, learning

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tracegrad.run import snapshot
+from tracegrad.run.control import Wanted, want
 from tracegrad.run.evaluate import on_device, pad_steps
 from tracegrad.run.record import record
 from tracegrad.run.record_file import from_npz
 from tracegrad.run.snapshot import LOOKING, SNAPSHOT, Snapshots
 from tracegrad.run.train import Look
-from tracegrad.run.wanted import Wanted, want
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_it_keeps_to_its_share_of_time(look, looked_at, monkeypatch, lasts, due)
     clock = [100.0]
     monkeypatch.setattr(snapshot.time, "monotonic", lambda: clock[0])
     taken, count = Snapshots(looked_at), []
-    monkeypatch.setattr(taken, "_write", lambda content: count.append(clock[0]))
+    monkeypatch.setattr(snapshot, "replace", lambda path, content: count.append(clock[0]))
 
     def slow(recorder, look) -> None:
         clock[0] += lasts

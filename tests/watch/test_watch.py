@@ -9,10 +9,9 @@ import pytest
 
 from tracegrad.run.cli import main
 from tracegrad.run.config import Config
-from tracegrad.run.control import Control, Wish, ask, live, wish
+from tracegrad.run.control import Control, Wanted, Wish, ask, live, wanted, wish
 from tracegrad.run.folder import RunFolder, write
 from tracegrad.run.train import Epoch, Progress
-from tracegrad.run.wanted import Wanted, wanted
 
 TOKEN = "a-token-of-this-test"
 EPOCHS = [Epoch(n, 2.0 / n, 0.5, 1.5 / n, 0.5 + n / 10, 0.1, 3.0, 1.0) for n in (1, 2)]

@@ -36,7 +36,7 @@ def log(arguments: list[str]) -> None:
     options = parse(LogOptions(), "log", arguments)
     if options.run is None:
         raise UsageError("log needs a run folder: tracegrad log RUN --to tensorboard.")
-    names = options.to.split(",")
+    names = list(dict.fromkeys(options.to.split(",")))  # one named twice would get all twice
     if odd := [name for name in names if name not in SINKS]:
         raise UsageError(f"to must be of {', '.join(SINKS)}, got {odd[0]!r}.")
     run = open_run(options.run)

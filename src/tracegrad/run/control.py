@@ -1,53 +1,79 @@
 """Control: how a page that watches a run and the run itself speak, through files of its folder.
 
-The page writes `control.json`; the run looks whether it is there and new, which costs one system
-call a batch, and only then says in `live.json` where it stands.
+The page writes `control.json` to pause it, and `wanted.json` for all else; the run looks whether
+they are there and new, which costs a system call each a batch, and where the former is, it says in
+`live.json` where it stands.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from tracegrad.run.disk import replace, stamp, write
 from tracegrad.run.keeper import complain
 from tracegrad.run.strict_json import from_json
 from tracegrad.run.train import Progress
 
-CONTROL, LIVE, EVENTS = "control.json", "live.json", "events.jsonl"
-LARGEST = 1 << 12  # bytes of either JSON file; more is read of none
+T = TypeVar("T")
+CONTROL, WANTED = "control.json", "wanted.json"
+LIVE, EVENTS = "live.json", "events.jsonl"
+LARGEST = 1 << 12  # bytes of a JSON file; more is read of none
 EVERY = 0.5  # seconds between two lines of `live.json`
 NAP = 0.1  # seconds between two looks while paused
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the page wants of the run."""
+    """Whether the run is to stand still."""
 
     paused: bool = False
 
 
-def wish(folder: Path, warn: Callable[[str], None] = lambda sentence: None) -> Wish:
-    """What is wanted now: nothing where nobody watches, or where that cannot be read.
+@dataclass(frozen=True)
+class Wanted:
+    """A learning rate, and the synapse to follow: neuron and input line of the first layer."""
+
+    learning_rate: float | None = None
+    synapse: list[int] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no run can heed."""
+        rate, synapse = self.learning_rate, self.synapse
+        if rate is not None and not 0 < rate < float("inf"):
+            raise ValueError(f"learning_rate must be positive and finite, got {rate}")
+        if synapse is not None and (len(synapse) != 2 or min(synapse) < 0):
+            raise ValueError(f"synapse must be a neuron and a line, got {synapse}")
+
+
+def unheard(sentence: str) -> None:
+    """Who does not want to be warned."""
+
+
+def wish(folder: Path, warn: Callable[[str], None] = unheard) -> Wish:
+    """Whether to pause now: not where nobody watches, or where that cannot be read.
 
     `warn` then hears one sentence: nobody's file may end a training.
     """
-    path = folder / CONTROL
-    try:
-        text = _text(path)
-        return Wish() if text is None else from_json(Wish, text)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        warn(f"{path} is ignored, as it is damaged: {why}. Press the button of the page again.")
-        return Wish()
+    return _heard(Wish(), folder / CONTROL, warn, "Press the button of the page again.")
+
+
+def wanted(folder: Path, warn: Callable[[str], None] = unheard) -> Wanted:
+    """What else is wanted now, in the same way."""
+    return _heard(Wanted(), folder / WANTED, warn, "Ask again on the page.")
 
 
 def ask(folder: Path, wanted: Wish) -> None:
-    """Let the run know what is wanted."""
-    _replace(folder / CONTROL, json.dumps(asdict(wanted)))
+    """Let the run know whether to pause."""
+    replace(folder / CONTROL, json.dumps(asdict(wanted)).encode())
+
+
+def want(folder: Path, what: Wanted) -> None:
+    """Let the run know what else is wanted; it outlives a loss of power."""
+    write(folder / WANTED, json.dumps(asdict(what)).encode())
 
 
 def live(folder: Path) -> dict[str, Any] | None:
@@ -72,23 +98,23 @@ class Control:
 
     def after(self, now: Progress) -> None:
         """One `stat`; if somebody watches, a small file twice a second; a pause if it is wanted."""
-        stamp = self._stamp()
-        if not stamp:
+        asked_at = stamp(self.folder / CONTROL)
+        if not asked_at:
             return
         try:
-            self._heed(now, stamp)
+            self._heed(now, asked_at)
         except OSError as error:
             if not self.told:
                 self.warn(f"{self.folder}: who watches cannot be told: {error.strerror}.")
             self.told = True
 
-    def _heed(self, now: Progress, stamp: int) -> None:
+    def _heed(self, now: Progress, asked_at: int) -> None:
         moment = time.monotonic()
         if moment - self.said >= EVERY:
             self.said = moment
-            _replace(self.folder / LIVE, json.dumps(now._asdict()))
-        if stamp != self.seen:
-            self.seen = stamp
+            replace(self.folder / LIVE, json.dumps(now._asdict()).encode())
+        if asked_at != self.seen:
+            self.seen = asked_at
             if wish(self.folder, self.warn).paused:
                 self._pause(now)
 
@@ -96,14 +122,8 @@ class Control:
         self._log("paused", now)
         while wish(self.folder, self.warn).paused:
             time.sleep(NAP)
-        self.seen = self._stamp()
+        self.seen = stamp(self.folder / CONTROL)
         self._log("resumed", now)
-
-    def _stamp(self) -> int:
-        try:
-            return os.stat(self.folder / CONTROL).st_mtime_ns
-        except OSError:  # there is none, or the folder is out of reach for now
-            return 0
 
     def _log(self, what: str, now: Progress) -> None:
         """A line in `events.jsonl`: when, what, and in which epoch and batch."""
@@ -111,6 +131,17 @@ class Control:
         line = {"time": when, "event": what, "epoch": now.epoch, "batch": now.batch}
         with (self.folder / EVENTS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _heard(usual: T, path: Path, warn: Callable[[str], None], again: str) -> T:
+    """What a file says, or `usual` where it is not there or damaged."""
+    try:
+        text = _text(path)
+        return usual if text is None else from_json(type(usual), text)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        warn(f"{path} is ignored, as it is damaged: {why}. {again}")
+        return usual
 
 
 def _text(path: Path) -> str | None:
@@ -122,10 +153,3 @@ def _text(path: Path) -> str | None:
     if len(content) > LARGEST:
         raise ValueError(f"it is longer than {LARGEST} bytes")
     return content.decode()
-
-
-def _replace(path: Path, text: str) -> None:
-    """All or not at all for a reader; it need not outlive a crash, so it is not synced to disk."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)

@@ -24,6 +24,21 @@ def write(path: Path, content: bytes) -> None:
     settle(path.parent)
 
 
+def replace(path: Path, content: bytes) -> None:
+    """Write a file all or not at all for a reader; it need not outlive a loss of power."""
+    part = path.with_name(path.name + PART)
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+def stamp(path: Path) -> int:
+    """When a file was last written, in ns; 0 if it is not there, or out of reach for now."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
 def append(path: Path, content: bytes) -> None:
     """Write at the end of a file, and let it reach the disk; a crash can cut what is appended."""
     _fill(path, content, os.O_APPEND)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tracegrad.errors import UsageError
+from tracegrad.data.extras import extra
 from tracegrad.inspect.audit import Audit
 from tracegrad.inspect.wiring import wiring
 from tracegrad.learn.rule import Rule
@@ -12,8 +12,6 @@ from tracegrad.substrate.presets import Preset, load, names
 
 if TYPE_CHECKING:
     from tracegrad.run.compiled import Compiled
-
-INSTALL = "Sums of products need sympy, which is not installed: pip install 'tracegrad[explain]'."
 
 
 def demand(network: Network, seen: Audit) -> Demand:
@@ -77,12 +75,9 @@ def expressed(network: Network, rule: Rule, name: str) -> tuple["Compiled", ...]
     engine = load(name).engine
     if engine is None or engine.products is None:
         return ()
-    try:
-        from tracegrad.run.compiled import compiled
-    except ModuleNotFoundError as missing:
-        if missing.name != "sympy":
-            raise
-        raise UsageError(INSTALL) from None
+    extra("sympy", "Sums of products", "explain")
+    from tracegrad.run.compiled import compiled
+
     return compiled(network, rule, engine)
 
 

@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from tracegrad.run.control import EVENTS
-from tracegrad.run.disk import append
+from tracegrad.run.control import EVENTS, WANTED, wanted
+from tracegrad.run.disk import append, stamp
 from tracegrad.run.keeper import complain
 from tracegrad.run.train import Progress
-from tracegrad.run.wanted import WANTED, asked_at, wanted
 
 CHANGED = "learning rate"  # the event's name in `events.jsonl`
 
@@ -63,10 +62,10 @@ class Rates:
         """The learning rate to go on with, None if it stays; costs one `stat`."""
         place = now.epoch, now.batch
         before = next((c.learning_rate for c in self.changes if c.place == place), None)
-        stamp = asked_at(self.folder / WANTED)
-        if stamp == self.seen:
+        asked_at = stamp(self.folder / WANTED)
+        if asked_at == self.seen:
             return before
-        self.seen = stamp
+        self.seen = asked_at
         rate = wanted(self.folder, self.warn).learning_rate
         last = self.changes[-1].learning_rate if self.changes else self.usual
         if rate is None or rate == last:  # `last` may be one that is yet to be made again

@@ -1,6 +1,5 @@
 """Snapshot: what the network makes of the batch of now, while somebody looks."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from tracegrad.learn.plans.plan import Data
+from tracegrad.run.control import wanted
+from tracegrad.run.disk import replace, stamp
 from tracegrad.run.keeper import complain
 from tracegrad.run.record import Record, Recorder
 from tracegrad.run.record_file import to_npz
 from tracegrad.run.train import Look
-from tracegrad.run.wanted import asked_at, wanted
 
 SNAPSHOT, LOOKING = "snapshot.npz", "looking"
 EVERY = 1.0  # seconds between two snapshots, or more:
@@ -45,13 +45,13 @@ class Snapshots:
             self._taken(self.recorder, look)
         began = time.monotonic()
         try:
-            self._write(to_npz(self._taken(self.recorder, look)))
+            replace(self.folder / SNAPSHOT, to_npz(self._taken(self.recorder, look)))
         except OSError as error:
             self.warn(f"{self.folder}: no snapshot can be written: {error.strerror}.")
         self.due = began + max(EVERY, (time.monotonic() - began) / SHARE)
 
     def _looked_at(self) -> bool:
-        return time.time() - 1e-9 * asked_at(self.folder / LOOKING) < FRESH
+        return time.time() - 1e-9 * stamp(self.folder / LOOKING) < FRESH
 
     def _taken(self, recorder: Recorder, look: Look) -> Record:
         """The first sequence of the batch, under the weights after it."""
@@ -65,12 +65,6 @@ class Snapshots:
         weight = jnp.where(exists[:, None], one.weight, 0.0)
         seen = recorder(deployed, one._replace(weight=weight), synapse)
         return _cut(seen, int(exists.sum()))
-
-    def _write(self, content: bytes) -> None:
-        """All or not at all for a reader; it need not outlive a crash."""
-        part = self.folder / f"{SNAPSHOT}.part"
-        part.write_bytes(content)
-        os.replace(part, self.folder / SNAPSHOT)
 
 
 def _there(synapse: list[int] | None, look: Look) -> tuple[int, int] | None:

@@ -1,9 +1,9 @@
 """Kept: all of a stream's learner in its folder, and how far it came after that was kept."""
 
 import json
-import os
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from dataclasses import replace as changed
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from tracegrad.errors import DataError
 from tracegrad.run.checkpoint import Checkpoint
 from tracegrad.run.config import Config
 from tracegrad.run.config_file import to_toml
+from tracegrad.run.disk import replace
 from tracegrad.run.flat import flatten, unflatten
 from tracegrad.run.folder import CHECKPOINTS
 from tracegrad.run.keeper import Keeper
@@ -79,10 +80,8 @@ class Kept:
 
     def _reach(self, steps: int) -> None:
         self._said = time.monotonic()
-        part = self.folder / f"{REACHED}.part"
         try:
-            part.write_text(json.dumps({"steps": steps}), encoding="utf-8")
-            os.replace(part, self.folder / REACHED)
+            replace(self.folder / REACHED, json.dumps({"steps": steps}).encode())
         except OSError as error:
             self.keeper.warn(f"{self.folder / REACHED} could not be written: {error.strerror}.")
 
@@ -104,5 +103,5 @@ def _identity(config: Config) -> str:
     stream.
     """
     neuron = config.network.neuron.rpartition(":")[2]
-    named = replace(config, network=replace(config.network, neuron=neuron))
+    named = changed(config, network=changed(config.network, neuron=neuron))
     return sha256(to_toml(named).encode()).hexdigest()

@@ -20,12 +20,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracegrad.report.page import plotting_library, text
-from tracegrad.run.control import ask, live, wish
+from tracegrad.run.control import Wanted, ask, live, want, wanted, wish
 from tracegrad.run.folder import RunFolder
 from tracegrad.run.rates import changes
 from tracegrad.run.snapshot import LOOKING
 from tracegrad.run.strict_json import from_json
-from tracegrad.run.wanted import Wanted, want, wanted
 from tracegrad.watch.snapshot import plots, taken_at
 
 TICK = 0.5  # seconds between two looks at the folder

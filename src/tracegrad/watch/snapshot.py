@@ -4,10 +4,10 @@ from typing import Any
 
 from tracegrad.report.panels import factors, raster
 from tracegrad.report.section import Plot
+from tracegrad.run.disk import stamp
 from tracegrad.run.folder import RunFolder
 from tracegrad.run.record_file import from_npz
 from tracegrad.run.snapshot import SNAPSHOT
-from tracegrad.run.wanted import asked_at
 
 
 def plots(run: RunFolder) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def plots(run: RunFolder) -> dict[str, Any]:
 
 def taken_at(run: RunFolder) -> int:
     """When the snapshot was written; 0 if there is none."""
-    return asked_at(run.path / SNAPSHOT)
+    return stamp(run.path / SNAPSHOT)
 
 
 def _shown(plot: Plot) -> dict[str, Any]:

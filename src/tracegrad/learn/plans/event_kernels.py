@@ -114,6 +114,7 @@ class Forward:
         marked: Marked | None = None,
     ) -> tuple[StageState, Float[Array, "time batch n"], Marks, Kept]:
         """The state at the end, the output at every step, marks, and what is kept."""
+        assert self.marked == (marked is not None)  # the C reads them as it was compiled
         names, (time, batch, m), n = self.names, xs.shape, stage.size
         every = jax.ShapeDtypeStruct((time, batch, n), stage.dtype)
         last = jax.ShapeDtypeStruct((batch, n), stage.dtype)
