@@ -8,7 +8,7 @@ from result import FOLDER
 from tables import source, spread, table
 
 import tracegrad as tg
-from tracegrad.run.compiled import compiled
+from tracegrad.run.engine_rule import compiled
 from tracegrad.substrate.presets import load
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "substrates.md"

@@ -11,7 +11,7 @@ from tracegrad.substrate.fit import Check, Demand, Fit, fit
 from tracegrad.substrate.presets import Preset, load, names
 
 if TYPE_CHECKING:
-    from tracegrad.run.compiled import Compiled
+    from tracegrad.run.engine_rule import Compiled
 
 
 def demand(network: Network, seen: Audit) -> Demand:
@@ -76,7 +76,7 @@ def expressed(network: Network, rule: Rule, name: str) -> tuple["Compiled", ...]
     if engine is None or engine.products is None:
         return ()
     extra("sympy", "Sums of products", "explain")
-    from tracegrad.run.compiled import compiled
+    from tracegrad.run.engine_rule import compiled
 
     return compiled(network, rule, engine)
 

@@ -1,4 +1,4 @@
-"""Compiled: a derived rule as the sums of products of a learning engine, or why it is none."""
+"""Engine rule: a derived rule as the sums of products of a learning engine, or why it is none."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from tracegrad.inspect.layout import LayerExplanation
 from tracegrad.inspect.synapse import InexpressibleError, Numbers, Synapse, synapse
 from tracegrad.learn.rule import Rule
 from tracegrad.model import Network
-from tracegrad.run import registers as r
+from tracegrad.run import engine_registers as r
 from tracegrad.substrate.presets import Engine, Products
 from tracegrad.substrate.sum_of_products import Filter, SumOfProducts, check
 

@@ -1,4 +1,4 @@
-"""Registers: a rule's numbers put in those of an engine that computes sums of products."""
+"""Engine registers: a rule's numbers put in those of an engine that computes sums of products."""
 
 from collections.abc import Iterable
 from math import ceil, log2

@@ -15,7 +15,7 @@ from tracegrad.learn.filter import Kappa, NoFilter
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.planner import Work, choose
 from tracegrad.run import cli
-from tracegrad.run.compiled import compiled
+from tracegrad.run.engine_rule import compiled
 from tracegrad.substrate.presets import load
 from tracegrad.substrate.sum_of_products import by_chance, parse, run
 
