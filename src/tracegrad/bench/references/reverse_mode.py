@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from tracegrad.bench.references.weights import Weights, cross_entropy, surrogate
 from tracegrad.bench.workload import ALPHA, BETA, KAPPA
+from tracegrad.model.over_time import over_time
 
 
 def expert_bptt(
@@ -31,7 +32,7 @@ def _filtered(values: Array, reverse: bool = False) -> Array:
         carry = KAPPA * carry + value
         return carry, carry
 
-    return jax.lax.scan(body, jnp.zeros_like(values[0]), values, reverse=reverse)[1]
+    return over_time(body, jnp.zeros_like(values[0]), values, reverse=reverse)[1]
 
 
 def _product(values: Array, weight: Array) -> Array:
@@ -49,7 +50,7 @@ def _forward(w: Weights, xs: Array) -> tuple[Array, Array]:
         z = (v > 1.0).astype(v.dtype)
         return (i, v, z), (v, z)
 
-    return jax.lax.scan(body, (still, still, still), _product(xs, w.w_in))[1]
+    return over_time(body, (still, still, still), _product(xs, w.w_in))[1]
 
 
 def _reverse(w: Weights, xs: Array, classes: Array, through: bool) -> tuple[Array, Weights]:
@@ -68,7 +69,7 @@ def _reverse(w: Weights, xs: Array, classes: Array, through: bool) -> tuple[Arra
         d_i = ALPHA * d_i + d_v
         return (d_v, d_i), d_i
 
-    d_currents = jax.lax.scan(body, (still, still), (signal, slope), reverse=True)[1]
+    d_currents = over_time(body, (still, still), (signal, slope), reverse=True)[1]
     before = jnp.concatenate([still[None], zs[:-1]])
 
     def flat(a: Array) -> Array:
