@@ -14,19 +14,19 @@ LONGEST = 8192  # entries
 def slope_table(held: HeldSurrogate) -> np.ndarray:
     """The held slope at distances 0, 1, ... least significant bits, up to the last that is not 0.
 
-    Refuses a surrogate that is not even, one without an end, and one for which an entry lies so
-    close to half a bit that the order of operations could turn it. Those of a single product or
-    none cannot be turned.
+    Read below the threshold, where a format reaches one further. Refuses a surrogate that is not
+    even, one without an end, and one for which an entry lies so close to half a bit that the order
+    of operations could turn it. Those of a single product or none cannot be turned.
     """
     format, kind = held.number.format, type(held.surrogate).__name__
-    x = np.arange(format.high + 1) * format.lsb
+    x = np.arange(max(-format.low, format.high) + 1) * format.lsb
     fine = np.asarray(held.surrogate.derivative(jnp.asarray(x))) * 2.0**format.fraction
     rest = np.abs(fine - np.floor(fine) - 0.5)
     turned = not isinstance(held.surrogate, Triangle | Boxcar | StraightThrough)
     if turned and np.min(rest) < MARGIN:
         raise UsageError(f"{kind} has a slope halfway between two numbers. Change its slope a bit.")
-    table, mirrored = (np.asarray(held.derivative(jnp.asarray(a))) for a in (x, -x))
-    if np.any(table != mirrored):
+    mirrored, table = (np.asarray(held.derivative(jnp.asarray(a))) for a in (x, -x))
+    if np.any((table != mirrored)[: format.high + 1]):
         raise UsageError(f"{kind} is not even in the distance to threshold, and must be.")
     whole = np.round(table * 2.0**format.fraction).astype(np.int64)
     length = int(np.flatnonzero(whole).max(initial=0)) + 1
