@@ -14,8 +14,8 @@ from .devices import NEURONS, PLATFORMS, STRICT, assert_learned, case, ran, smal
 
 STEPS = 1000
 SOME = {
-    "loihi1": ("eprop", "CubaLIF", 2.0**-6),
-    "loihi2": ("decolle", "LIF", 2.0**-6),
+    "loihi1": ("eprop", "CubaLIF", 2.0**-7),
+    "loihi2": ("decolle", "LIF", 2.0**-7),
     "reckon": ("block_diagonal", "ALIF", 0.5),  # so fast that changes of one bit at most matter
 }
 REFUSED = {
