@@ -1,6 +1,11 @@
-"""How many inputs is every reader tried with, guided by coverage, and does any break it?"""
+"""How many inputs is every reader tried with, guided by coverage, and does any break it?
+
+The row of a target stays in `results/fuzz.json`, with its commit, until one of at least as many
+seconds takes its place: so a long record can be made in pieces.
+"""
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -62,20 +67,40 @@ def sliced(name: str, seconds: int) -> subprocess.CompletedProcess:
     )
 
 
+def record(path: Path) -> list[dict]:
+    """What was tried before; a row without a commit is of that of the file."""
+    if not path.is_file():
+        return []
+    content = json.loads(path.read_text())
+    return [{"commit": content["commit"], **row} for row in content["rows"]]
+
+
+def merged(before: list[dict], row: dict, order: list[str]) -> list[dict]:
+    """The rows of targets that there are, in their order, with one more or one in place of it."""
+    rows = {old["target"]: old for old in before}
+    old = rows.get(row["target"])
+    if old is None or old["seconds"] <= row["seconds"]:
+        rows[row["target"]] = row
+    return [rows[name] for name in order if name in rows]
+
+
 def main() -> None:
     """All of them, or those that are named; ends with 1 where something is found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="of every target")
     parser.add_argument("--only", nargs="*", help="targets")
     given = parser.parse_args()
-    rows, limits = [], {"seconds_an_input": SECONDS, "memory_mib": MEMORY}
-    for name in given.only or targets():
-        rows.append(fuzz(name, given.seconds))
-        print(*(f"{key}: {value}" for key, value in rows[-1].items()), sep="  ", flush=True)
-        if rows[-1]["found"]:
+    path, order = result.FOLDER / "fuzz.json", targets()
+    if unknown := sorted(set(given.only or ()) - set(order)):
+        parser.error(f"there is no target {unknown[0]!r}; there are {', '.join(order)}")
+    limits = {"seconds_an_input": SECONDS, "memory_mib": MEMORY}
+    for name in given.only or order:
+        row = {"commit": result.COMMIT} | fuzz(name, given.seconds)
+        print(*(f"{key}: {value}" for key, value in row.items()), sep="  ", flush=True)
+        if row["found"]:
             raise SystemExit(1)
-        if not given.only:
-            result.write("fuzz", limits, rows)  # what is done stays, however the run ends
+        # What is done stays, however the run ends.
+        result.write("fuzz", limits, merged(record(path), row, order))
 
 
 if __name__ == "__main__":

@@ -90,16 +90,23 @@ def lines(content: dict) -> list[list[str]]:
 def fuzzed(content: dict) -> str:
     """What readers were tried with by `make fuzz`."""
     rows = [
-        [r["target"], f"{r['inputs']:,}", f"{r['coverage']}", f"{r['memory_mib']}", "0"]
+        [
+            r["target"],
+            f"{r['seconds']}",
+            f"{r['inputs']:,}",
+            f"{r['coverage']}",
+            f"{r['memory_mib']}",
+            "0",
+            r.get("commit", content["commit"])[:7],
+        ]
         for r in content["rows"]
     ]
-    heads = ["reader", "inputs", "places reached", "memory (MiB)", "broke it"]
-    seconds, limits = content["rows"][0]["seconds"], content["settings"]
-    total = sum(row["inputs"] for row in content["rows"])
+    heads = ["reader", "seconds", "inputs", "places reached", "memory (MiB)", "broke it", "commit"]
+    limits, total = content["settings"], sum(row["inputs"] for row in content["rows"])
     said = (
-        f"Guided by coverage (`make fuzz`), {seconds} s for each reader, {total:,} inputs in all. "
-        f"A reader breaks by an error that it does not promise, by {limits['seconds_an_input']} s "
-        f"for one input, or by {limits['memory_mib']} MiB of its process."
+        f"Guided by coverage (`make fuzz`), {total:,} inputs in all. A reader breaks by an error "
+        f"that it does not promise, by {limits['seconds_an_input']} s for one input, or by "
+        f"{limits['memory_mib']} MiB of its process."
     )
     return f"{said}\n\n{table(heads, rows)}\n\n{source(content)}"
 
