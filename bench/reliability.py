@@ -1,7 +1,9 @@
 """How much load is held, how many faults are survived, how many inputs tried, and what is lost?
 
 Runs the tests that count such things, writes `results/reliability.json` and the tables of
-docs/reliability.md. With `--slow` the long ones too: 300 kills and more, ten million events.
+docs/reliability.md. With `--slow` the long ones too: 300 kills and more, ten million events. The
+row of a file of tests stays, with its commit, until one of as long tests takes its place: so a long
+record can be made in pieces.
 """
 
 import argparse
@@ -48,6 +50,8 @@ COUNTS = (
     Count("test_fuzz.py", "inputs", "edits of good files for the readers"),
 )  # fmt: skip
 
+FILES = tuple(dict.fromkeys(count.file for count in COUNTS))
+
 
 def counted(report: Path) -> dict[str, dict]:
     """Of each file of tests: how many passed, failed or were left out, and the sums of counts."""
@@ -63,27 +67,44 @@ def counted(report: Path) -> dict[str, dict]:
     return found
 
 
-def tried(slow: bool, workers: int) -> dict[str, dict]:
-    """What the tests count; they run as they do elsewhere, by pytest."""
-    files = dict.fromkeys(f"tests/{count.file}" for count in COUNTS)
+def tried(files: list[str], slow: bool, workers: int) -> dict[str, dict]:
+    """What the tests of these files count; they run as they do elsewhere, by pytest."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         call = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), f"--junitxml={report}"]
         call += ["--slow"] * slow
-        subprocess.run([*call, *files], cwd=ROOT, env=os.environ)
-        return counted(report)
+        subprocess.run([*call, *(f"tests/{file}" for file in files)], cwd=ROOT, env=os.environ)
+        made = {"slow": slow, "commit": result.COMMIT}
+        return {file: row | made for file, row in counted(report).items()}
 
 
-def lines(content: dict) -> list[list[str]]:
+def record() -> dict[str, dict]:
+    """What was counted before; a row without a commit is of that of the file."""
+    path = result.FOLDER / "reliability.json"
+    if not path.is_file():
+        return {}
+    content = json.loads(path.read_text())
+    made = {"slow": content["settings"].get("slow", False), "commit": content["commit"]}
+    return {row["file"]: made | row for row in content["rows"]}
+
+
+def merged(before: dict[str, dict], found: dict[str, dict]) -> list[dict]:
+    """The rows of all files of tests, new ones in place of those of no longer tests."""
+    kept = {file: row for file, row in before.items() if row["slow"]}
+    rows = before | {f: row for f, row in found.items() if row["slow"] or f not in kept}
+    return [rows[file] for file in FILES if file in rows]
+
+
+def lines(rows: dict[str, dict]) -> list[list[str]]:
     """A line for each count that there is."""
-    rows = {row["file"]: row for row in content["rows"]}
     found = []
     for count in COUNTS:
         row = rows[count.file]
         if count.name in row:
             inside = f", {row[count.of]:,} of them" if count.of else ""
-            name = f"`tests/{count.file}`"
-            found.append([count.said, f"{row[count.name]:,}{inside}", str(row["failed"]), name])
+            times, long = f"{row[count.name]:,}{inside}", "yes" if row["slow"] else ""
+            name, commit = f"`tests/{count.file}`", row["commit"][:7]
+            found.append([count.said, times, str(row["failed"]), long, commit, name])
     return found
 
 
@@ -126,10 +147,9 @@ def soaked(content: dict) -> str:
 def section() -> str:
     """What stands between the marks, from the result files and nothing else."""
     content = json.loads((result.FOLDER / "reliability.json").read_text())
-    heads = ["what was done", "times", "lost, wrong or crashed", "test"]
-    extra = ", the long tests too" if content["settings"]["slow"] else ""
-    head = f"Made by `make reliability`{extra}, from what the tests count.\n\n"
-    parts = [head + f"{table(heads, lines(content))}\n\n{source(content)}"]
+    heads = ["what was done", "times", "lost, wrong or crashed", "long tests too", "commit", "test"]
+    head = "Made by `make reliability`, from what the tests count."
+    parts = [f"{head}\n\n{table(heads, lines(record()))}\n\n{source(content)}"]
     for name, part in (("stream", soaked), ("fuzz", fuzzed)):
         if (path := result.FOLDER / f"{name}.json").is_file():
             parts.append(part(json.loads(path.read_text())))
@@ -147,15 +167,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slow", action="store_true", help="the long tests too")
     parser.add_argument("--workers", type=int, default=2, help="processes of pytest")
+    parser.add_argument("--only", nargs="*", choices=FILES, default=FILES, help="files of tests")
     parser.add_argument("--page", action="store_true", help="write the page only")
     given = parser.parse_args()
     if not given.page:
-        found = tried(given.slow, given.workers)
+        found = tried(given.only, given.slow, given.workers)
         failed = [row["file"] for row in found.values() if row["failed"]]
-        absent = [c.file for c in COUNTS if not found.get(c.file, {}).get(c.name)]
+        absent = [
+            c.file for c in COUNTS
+            if c.file in given.only and not found.get(c.file, {}).get(c.name)
+        ]  # fmt: skip
         if failed or absent:
             raise SystemExit(f"Failed: {failed or 'none'}. Without a count: {absent or 'none'}.")
-        print(result.write("reliability", {"slow": given.slow}, list(found.values())))
+        print(result.write("reliability", {}, merged(record(), found)))
     PAGE.write_text(written(PAGE.read_text()))
 
 
