@@ -19,7 +19,9 @@ PYTHON = ROOT / ".venv-fuzz" / "bin" / "python"  # has atheris: `make fuzz`
 KEPT = ROOT / ".cache" / "fuzz"  # inputs that reached something new, by target
 TESTS = ROOT / "tests"
 SECONDS, MEMORY = 5, 1024  # of one input, and MiB that the process may have
-SLICE = 30  # seconds of a process: atheris loses 20 kB an input where generators are instrumented
+# Seconds of a process at first, and at most: atheris loses 20 kB an input where generators are
+# instrumented, so that one lives longer only while it has taken little of the memory.
+FIRST, LONGEST = 30, 240
 DONE = re.compile(r"#(\d+)\s+DONE\s+cov: (\d+) ft: \d+ corp: (\d+)/\S+ .*rss: (\d+)Mb")
 
 
@@ -41,8 +43,10 @@ def fuzz(name: str, seconds: int) -> dict:
     """One target for so long, or until something is found: then the end of what was said."""
     row = {"target": name, "inputs": 0, "seconds": seconds, "coverage": 0, "kept": 0}
     row |= {"memory_mib": 0, "found": None}
-    for start in range(0, seconds, SLICE):
-        done = sliced(name, min(SLICE, seconds - start))
+    left, part = seconds, FIRST
+    while left:
+        part = min(part, left)
+        done = sliced(name, part)
         found = DONE.search(done.stderr)
         if done.returncode or found is None:
             return row | {"found": done.stdout[-2000:] + done.stderr[-4000:]}
@@ -50,6 +54,8 @@ def fuzz(name: str, seconds: int) -> dict:
         row["inputs"] += runs
         for key, size in zip(("coverage", "kept", "memory_mib"), sizes, strict=True):
             row[key] = max(row[key], size)
+        left -= part
+        part = min(2 * part, LONGEST) if row["memory_mib"] < MEMORY / 3 else FIRST
     return row
 
 

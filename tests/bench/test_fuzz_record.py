@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -62,3 +63,22 @@ def test_what_is_done_is_recorded_at_once_and_what_breaks_a_reader_is_not(fuzzin
         fuzzing.main()
     assert [[one["target"] for one in rows] for rows in written] == [["a"]]
     assert written[0][0]["commit"] == fuzzing.result.COMMIT
+
+
+@pytest.mark.parametrize(
+    ("memory", "parts"), [(222, [30, 60, 120, 240, 150]), (500, [30] * 20)], ids=["little", "much"]
+)
+def test_a_process_lives_longer_while_it_takes_little_memory(fuzzing, monkeypatch, memory, parts):
+    lived = []
+
+    def sliced(name: str, seconds: int) -> CompletedProcess:
+        lived.append(seconds)
+        said = f"#7\tDONE   cov: 5 ft: 6 corp: 3/9b exec/s: 1 rss: {memory}Mb"
+        return CompletedProcess([], 0, "", said)
+
+    monkeypatch.setattr(fuzzing, "sliced", sliced)
+    assert fuzzing.fuzz("a", 600) == {
+        "target": "a", "inputs": 7 * len(parts), "seconds": 600, "coverage": 5, "kept": 3,
+        "memory_mib": memory, "found": None,
+    }  # fmt: skip
+    assert lived == parts
