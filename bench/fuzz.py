@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venv-fuzz" / "bin" / "python"  # has atheris: `make fuzz`
 KEPT = ROOT / ".cache" / "fuzz"  # inputs that reached something new, by target
 TESTS = ROOT / "tests"
-SECONDS, MEMORY = 5, 1024  # of one input, and MiB that the process may have
+SECONDS, MEMORY = 5, 1024  # of a core for one input, and MiB that the process may have
+STUCK = 1200  # seconds of one input, waiting for a core included: code that no signal interrupts
 # Seconds of a process at first, and at most: atheris loses 20 kB an input where generators are
 # instrumented, so that one lives longer only while it has taken little of the memory.
 FIRST, LONGEST = 30, 240
@@ -63,8 +64,8 @@ def sliced(name: str, seconds: int) -> subprocess.CompletedProcess:
     """A process that goes on from what those before it kept."""
     folder = KEPT / re.sub(r"\W+", "-", name)
     folder.mkdir(parents=True, exist_ok=True)
-    options = (f"-max_total_time={seconds}", f"-timeout={SECONDS}", f"-rss_limit_mb={MEMORY}")
-    call = [str(PYTHON), str(TESTS / "fuzz_run.py"), name, str(folder), *options]
+    options = (f"-max_total_time={seconds}", f"-timeout={STUCK}", f"-rss_limit_mb={MEMORY}")
+    call = [str(PYTHON), str(TESTS / "fuzz_run.py"), name, str(folder), str(SECONDS), *options]
     return subprocess.run(
         [*call, f"-artifact_prefix={folder.parent}/found-{folder.name}-"],
         env=surroundings(),

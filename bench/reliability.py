@@ -126,8 +126,8 @@ def fuzzed(content: dict) -> str:
     limits, total = content["settings"], sum(row["inputs"] for row in content["rows"])
     said = (
         f"Guided by coverage (`make fuzz`), {total:,} inputs in all. A reader breaks by an error "
-        f"that it does not promise, by {limits['seconds_an_input']} s for one input, or by "
-        f"{limits['memory_mib']} MiB of its process."
+        f"that it does not promise, by {limits['seconds_an_input']} s of a core for one input, or "
+        f"by {limits['memory_mib']} MiB of its process."
     )
     return f"{said}\n\n{table(heads, rows)}\n\n{source(content)}"
 
