@@ -83,6 +83,8 @@ def check(folder: Path, said: np.ndarray, limit: int, name: str) -> None:
     if odd := sorted(found.keys() ^ about.files.keys()):
         what = "more" if odd[0] in found else "less"
         raise DamagedError(f"{name} is damaged: {path.name} has {what} than it: {odd[0]}")
+    if odd := [file for file, one in found.items() if one.is_symlink() or not one.is_file()]:
+        raise DamagedError(f"{name} is damaged: {path.name}/{odd[0]} is no plain file")
     try:
         if sum(file.stat().st_size for file in found.values()) > limit:
             raise DamagedError(f"{path.name} is larger than the {limit} bytes it can need")
@@ -178,12 +180,11 @@ def _read(said: np.ndarray, name: str) -> Beside:
 
 
 def _files(path: Path) -> dict[str, Path]:
-    """All files and links below a folder, by their paths in it."""
+    """All that lies below a folder and is none itself, by their paths in it."""
     found = (p for p in path.rglob("*") if p.is_symlink() or not p.is_dir())
     return {} if path.is_symlink() else {file.relative_to(path).as_posix(): file for file in found}
 
 
 def _part(path: Path) -> Part:
-    flags = os.O_RDONLY | os.O_NOFOLLOW
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        return Part(os.fstat(file.fileno()).st_size, file_digest(file, "sha256").hexdigest())
+    with path.open("rb") as file:
+        return Part(path.stat().st_size, file_digest(file, "sha256").hexdigest())
