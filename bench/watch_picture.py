@@ -32,12 +32,15 @@ def until(tab: Page, expression: str) -> None:
 
 
 def steer(tab: Page) -> None:
-    """Let it learn for some epochs, change the rate, and learn on."""
+    """Let it learn for some epochs, change two numbers, and learn on."""
     done = "Number((document.getElementById('state').textContent.match(/(\\d+) of/) || [0, 0])[1])"
     until(tab, f"{ALL} && {done} >= 3")
     tab.fill("#learning-rate", "0.0005")
     tab.click("#steer button[type=submit]")
-    until(tab, f"{done} >= 6 && document.getElementById('changes').textContent.includes('0.0005')")
+    until(tab, "document.getElementById('changes').textContent.includes('0.0005')")
+    tab.fill("[id='number-rate.strength']", "2")
+    tab.get_by_role("button", name="Change rate.strength", exact=True).click()
+    until(tab, f"{done} >= 6 && document.getElementById('made').textContent.includes('strength')")
     tab.wait_for_timeout(1500)
 
 

@@ -22,13 +22,13 @@ from typing import Any
 import result
 
 from tracegrad.run.build import build_learner, build_task
+from tracegrad.run.changes import Changes
 from tracegrad.run.control import Control, live
 from tracegrad.run.defaults import defaults
 from tracegrad.run.disk import stamp
 from tracegrad.run.folder import RunFolder
-from tracegrad.run.rates import Rates
 from tracegrad.run.snapshot import FRESH, SNAPSHOT, Snapshots
-from tracegrad.run.train import Progress, Watch, train
+from tracegrad.run.train import LEARNING_RATE, Progress, Watch, train
 
 SECONDS = 12.0  # that speed is taken over, after it has settled
 LOOK = "import sys, urllib.request\nfor line in urllib.request.urlopen(sys.argv[1]): pass"
@@ -48,9 +48,9 @@ class Clock:
     def timed(self, heed: Callable) -> Callable:
         """The same, its seconds counted."""
 
-        def after(seen: Any) -> Any:
+        def after(*seen: Any) -> Any:
             began = time.process_time()
-            answer = heed(seen)
+            answer = heed(*seen)
             self.spent += time.process_time() - began
             return answer
 
@@ -106,7 +106,8 @@ def measure(rule: str, count: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.create(Path(folder) / "run", config)
         clock, control = Clock(run.path), Control(run.path)
-        snapshots, rates = Snapshots(run.path), Rates(run.path, config.learning.learning_rate)
+        usual = {LEARNING_RATE: config.learning.learning_rate}
+        snapshots, changes = Snapshots(run.path), Changes(run.path, usual)
 
         page = threading.Thread(target=rounds, args=(run.path, clock, count, found.append))
         page.start()
@@ -115,7 +116,7 @@ def measure(rule: str, count: int) -> dict:
             clock.count(now)
             clock.timed(control.after)(now)
 
-        watch = Watch(batch, look=clock.timed(snapshots.after), rate=clock.timed(rates.after))
+        watch = Watch(batch, look=clock.timed(snapshots.after), change=clock.timed(changes.after))
         with suppress(DoneError):
             train(build_learner(config, task), config, task, watch)
         page.join()

@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import cache
 from hashlib import sha256
 from importlib import resources
@@ -36,10 +37,24 @@ from tracegrad.data.formats.nmnist_bin import read_nmnist
 from tracegrad.data.formats.prophesee_dat import read_dat
 from tracegrad.data.npz import Kind, read_npz
 from tracegrad.data.wav import read_sound
+from tracegrad.model.adjustable import Number
+from tracegrad.run.changes import changes, refusals
 from tracegrad.run.checkpoint import FIRST_LINE, HEAD, Checkpoint, from_bytes, to_bytes
 from tracegrad.run.config import Config
 from tracegrad.run.config_file import load_config, to_toml
-from tracegrad.run.control import CONTROL, LIVE, live, wish
+from tracegrad.run.control import (
+    CONTROL,
+    EVENTS,
+    LIVE,
+    NUMBERS,
+    WANTED,
+    Offered,
+    Wanted,
+    live,
+    offered,
+    wanted,
+    wish,
+)
 from tracegrad.run.position import Position
 from tracegrad.run.record import Record
 from tracegrad.run.record_file import from_npz, to_npz
@@ -57,6 +72,13 @@ from tracegrad.substrate.presets import load
 FORM = Form(columns=6, classes=2, width=1000, window=5, gap=20)
 
 
+WISHES = (
+    b'{"paused": true}',
+    b'{"learning_rate": 0.1, "synapse": [1, 2], "numbers": {"a.b": 1.0}}',
+    json.dumps(asdict(Offered({"a.b": Number(0.5, "what", "unit")}))).encode(),
+    b'{"event": "number", "epoch": 1, "batch": 2, "name": "a.b", "value": 1.0}\n'
+    b'{"event": "refused", "epoch": 1, "batch": 2, "name": "a.b", "value": 1.0, "why": "So."}\n',
+)
 CHECKPOINT = Checkpoint({"w": np.arange(6.0).reshape(2, 3)}, json.dumps({"note": "small"}))
 CHIP = resources.files("tracegrad.substrate").joinpath("presets", "mcu8.toml").read_text()
 
@@ -109,10 +131,13 @@ def manifest(content: bytes) -> Position:
 
 
 def wished(content: bytes) -> None:
-    (folder() / CONTROL).write_bytes(content)
-    (folder() / LIVE).write_bytes(content)
+    """Each file through which a page and a run speak, whichever it is."""
+    for name in (CONTROL, LIVE, WANTED, NUMBERS, EVENTS):
+        (folder() / name).write_bytes(content)
     assert wish(folder()).paused in (True, False)
     assert isinstance(live(folder()), dict | None)
+    assert isinstance(wanted(folder()), Wanted) and isinstance(offered(folder()), dict)
+    assert isinstance(changes(folder()), list) and isinstance(refusals(folder()), list)
 
 
 def studied(content: bytes) -> object:
@@ -256,7 +281,7 @@ def made() -> dict[str, Target]:
         "checkpoint": Target(lambda content: from_bytes(content, "it"), (small,)),
         "checkpoint, signed": Target(resigned, (small[HEAD:],)),
         "manifest": Target(manifest, (POSITION.to_json().encode(),)),
-        "control": Target(wished, (b'{"paused": true}',), refuses=False),
+        "control": Target(wished, WISHES, refuses=False),
         "record": Target(of_file(from_npz, "record.npz"), (record(),)),
         "config": text("config.toml", load_config, to_toml(Config())),
         "substrate": text("chip.toml", lambda path: load(str(path)), CHIP),

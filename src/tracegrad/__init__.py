@@ -53,6 +53,7 @@ from tracegrad.model import Tanh as Tanh
 from tracegrad.model import Triangle as Triangle
 from tracegrad.model import TwoCompartment as TwoCompartment
 from tracegrad.model import ZeroReset as ZeroReset
+from tracegrad.model import adjustable as adjustable
 from tracegrad.model import decay as decay
 from tracegrad.model import parameter as parameter
 from tracegrad.model import positive as positive
@@ -116,6 +117,7 @@ __all__ = [
     "rule_from_nir",
     "rules",
     "scale_by_decaying_max",
+    "adjustable",
     "setting",
     "signals",
     "stream",

@@ -14,28 +14,12 @@ from adam import lenient_adam  # noqa: F401  # a fixture
 from tracegrad.errors import UsageError
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "torch.md"
-STEPS, BATCH, LINES, HIDDEN, CLASSES = 12, 6, 5, 7, 3
-
 torch = pytest.importorskip(
     "torch", reason="torch is not installed: pip install 'tracegrad[torch]'"
 )
 from tracegrad.interop.torch import OnlineModule, array, arrays  # noqa: E402
 
-RULES = {"eprop": tg.rules.eprop(), "block_diagonal": tg.rules.block_diagonal()}
-RULES |= {"bptt": tg.rules.bptt(), "rtrl": tg.rules.rtrl()}
-RANDOM = tg.rules.eprop(signal=tg.signals.Random())
-
-
-def made(rule: tg.Rule = RULES["eprop"], optimiser=optax.identity(), every=None) -> tg.Learner:  # noqa: B008
-    hidden = tg.Layer(tg.Dense(LINES, HIDDEN, gain=3.0), tg.LIF(), tg.Dense(HIDDEN, HIDDEN))
-    net = tg.Network(hidden, readout=tg.Readout(HIDDEN, CLASSES, tau=5e-3), dt=1e-3)
-    loss = tg.losses.cross_entropy()
-    return tg.Learner(net.freeze("*.neuron.*"), rule, loss, optimiser, every)
-
-
-def module(learner: tg.Learner, stream: bool = False, batch_first: bool = False) -> OnlineModule:
-    state = learner.init(jax.random.key(0), batch=BATCH, stream=stream)
-    return OnlineModule(learner, state, batch_first)
+from .wrapped import BATCH, CLASSES, LINES, RULES, STEPS, made, module  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +87,28 @@ def test_reals_of_another_type_are_refused_and_never_cast(data):
         module(made()).float()(xs.transpose(0, 1))
 
 
-@pytest.mark.parametrize("rule", [*RULES.values(), RANDOM], ids=[*RULES, "random feedback"])
+def test_what_lies_elsewhere_is_refused_and_never_moved(data):
+    """`meta` is a device of torch without memory, there on every machine."""
+    xs, ys = data[:BATCH]
+    with pytest.raises(UsageError, match="on a device that JAX has, got meta. Move it with .cpu"):
+        array(xs.to("meta"))
+    with pytest.raises(UsageError, match="xs and ys must lie on one device, got cpu and meta. Mo"):
+        arrays(xs, ys.to("meta"))
+    net = module(made(), batch_first=True)
+    said = "layers.0.input.weight and xs must lie on one device, got cpu and meta"
+    for ask in (net.sequence, net.run):
+        with pytest.raises(UsageError, match=said):
+            ask(xs.to("meta"), ys.to("meta"))
+    with pytest.raises(UsageError, match=said):
+        net(xs.to("meta"))
+    with pytest.raises(UsageError, match="xs and valid must lie on one device"):
+        net(xs, xs[..., 0].to("meta"))
+    net.readout.to("meta")
+    with pytest.raises(UsageError, match="weight and readout.input.weight must lie on one device"):
+        net(xs)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_backward_gives_the_gradient_of_the_learner(data, rule):
     learner, (xs, ys) = made(rule), data[:BATCH]
     net, state = module(learner, batch_first=True), learner.init(jax.random.key(0), BATCH)

@@ -1,5 +1,6 @@
 """Two finished runs of the tiny task, one of them with names that try to break out of the page."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -51,6 +52,8 @@ def made(run: RunFolder) -> Made:
     assert record is not None and record.factors is not None
     local = {f"emit {BREAKOUT}": value for value in record.factors.local.values()}
     factors = record.factors._replace(local=local)
+    line = {"event": "number", "epoch": 1, "batch": 3, "name": BREAKOUT, "value": 0.25}
+    (other.path / "events.jsonl").write_text(json.dumps(line) + "\n")
     other.save_record(record._replace(state_name=BREAKOUT, factors=factors))
     folders = [run, other]
     named = labels([folder.path for folder in folders])

@@ -108,6 +108,15 @@ def test_differences_between_runs_are_marked(made):
     assert rows == 2 * [("learning.learning_rate", "<td>0.02</td><td>0.5</td>")]
 
 
+def test_what_was_changed_while_a_run_trained_is_told(made, elements):
+    assert not made.seen[0].changes
+    assert f"{HOSTILE}: changed while it trained" in cells_of(elements, "caption")
+    assert BREAKOUT in cells_of(elements, "th")
+    assert re.findall(r"<tr><th.*?</th>(<td>0.25</td>.*?)</tr>", made.html) == [
+        "<td>0.25</td><td>1</td><td>3</td>"
+    ]
+
+
 def test_every_plot_is_named_and_reached_by_keyboard(made, elements, plots):
     boxes = [a for a in elements.all("div") if a.get("class") == "plot"]
     assert {box["id"] for box in boxes} == plots.keys()

@@ -128,9 +128,58 @@ def test_the_learning_rate_changes_in_the_run_and_is_written_down(run, page):
     until(page, "document.getElementById('changes').textContent.includes('0.004')")
     (line,) = events(run)
     assert (line["event"], line["learning_rate"]) == ("learning rate", 0.004)
+    assert line["epoch"] > 0
     told = page.locator("#changes").text_content()
     assert told == f"It was 0.02; then 0.004 after epoch {line['epoch']}, batch {line['batch']}."
     assert page.said == []
+
+
+def number(page, name: str):
+    return page.locator(f"[id='number-{name}']")
+
+
+def change(page, name: str, value: str) -> None:
+    number(page, name).fill(value)
+    page.get_by_role("button", name=f"Change {name}", exact=True).click()
+
+
+def test_the_numbers_of_the_rule_are_shown_with_unit_and_bounds(run, page):
+    shown = page.evaluate(
+        "[...document.querySelectorAll('form.number')].map((form) => "
+        "[form.querySelector('label').textContent, form.querySelector('input').value, "
+        "form.querySelector('p').textContent])"
+    )
+    assert [[name, float(value)] for name, value, _ in shown] == [
+        ["rate.strength", 0.0],
+        ["rate.target", 0.05],
+        ["neuron.surrogate.slope", 10.0],
+    ]
+    assert shown[1][2] == "spikes per step: the rate to pull to; at least 0"
+    assert shown[2][2] == "per threshold: the larger, the narrower; above 0"
+
+
+def test_a_number_of_the_rule_changes_in_the_run_and_is_written_down(run, page):
+    before = len(events(run))
+    change(page, "rate.target", "-1")
+    until(page, "document.getElementById('refused').textContent !== ''")
+    told = page.locator("#refused").text_content()
+    assert told == "rate.target must be at least 0, got -1. It stays 0.05."
+    change(page, "rate.strength", "many")
+    assert len(events(run)) == before, "refused by the page"
+    change(page, "rate.strength", "2.5")
+    change(page, "neuron.surrogate.slope", "4")
+    said = "document.getElementById('made').textContent"
+    until(page, f"{said}.includes('2.5') && {said}.includes('slope')")
+    first, second = events(run)[before:]
+    assert (first["event"], first["name"], first["value"]) == ("number", "rate.strength", 2.5)
+    assert (second["name"], second["value"]) == ("neuron.surrogate.slope", 4.0)
+    assert f"It was 0; then 2.5 after epoch {first['epoch']}, batch {first['batch']}." in (
+        page.locator("#made").text_content()
+    )
+    assert float(number(page, "rate.strength").input_value()) == 2.5
+    assert page.locator("#refused").text_content() == ""
+    assert all("400" in said for said in page.said), "the browser notes the refused request"
+    page.said.clear()
 
 
 def test_the_plots_show_the_synapse_that_is_followed_and_what_the_run_saw(run, page):

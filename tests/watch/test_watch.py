@@ -7,13 +7,15 @@ from dataclasses import asdict
 
 import pytest
 
+from tracegrad.model.adjustable import Number
 from tracegrad.run.cli import main
 from tracegrad.run.config import Config
-from tracegrad.run.control import Control, Wanted, Wish, ask, live, wanted, wish
+from tracegrad.run.control import Control, Wanted, Wish, ask, live, offer, wanted, wish
 from tracegrad.run.folder import RunFolder, write
 from tracegrad.run.train import Epoch, Progress
 
 TOKEN = "a-token-of-this-test"
+NUMBERS = {"a.b": Number(2.0, "height", "m", 1.0), "c.d": Number(0.5, "decay", "", high=1.0)}
 EPOCHS = [Epoch(n, 2.0 / n, 0.5, 1.5 / n, 0.5 + n / 10, 0.1, 3.0, 1.0) for n in (1, 2)]
 
 
@@ -95,6 +97,8 @@ def test_events_say_what_the_folder_holds(client, run):
 
 WRONG = ["", "[]", "{}", '{"paused": 2}', '{"paused": "yes"}', '{"paused": true, "synapse": null}']
 WRONG += [f'{{"learning_rate": {rate}}}' for rate in ("0", "-1", "NaN", "1e999", "[]", "true")]
+WRONG += [f'{{"number": {pair}}}' for pair in ("[1, 2]", '["a"]', '"ab"', '["a.b", "c"]', "null")]
+WRONG += ['{"numbers": {"a.b": 1.0}}', '{"number": ["a.b", true]}']
 WRONG += [f'{{"synapse": {pair}}}' for pair in ("[1]", "[1, -1]", "[1.5, 2]", '["a", "b"]')]
 
 
@@ -121,6 +125,52 @@ def test_a_wish_leaves_what_was_wished_before(client, run):
     assert wanted(run.path) == Wanted(1.0, [3, 2]) and wish(run.path).paused
     assert client.post(f"/{TOKEN}/control", content='{"synapse": null}').status_code == 204
     assert wanted(run.path) == Wanted(1.0, None)
+    offer(run.path, NUMBERS)
+    for body in ('{"number": ["a.b", 1]}', '{"number": ["c.d", 0.25]}', '{"number": ["a.b", 3.5]}'):
+        assert client.post(f"/{TOKEN}/control", content=body).status_code == 204
+    assert wanted(run.path) == Wanted(1.0, None, {"a.b": 3.5, "c.d": 0.25})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("a.b", 0.5, "a.b must be at least 1, got 0.5. It stays 2."),
+        ("c.d", 1.0, "c.d must be at least 0 and below 1, got 1. It stays 0.5."),
+        ("e.f", 1.0, "e.f stays as it was at the start: what may change decides neither shapes,"),
+    ],
+)
+def test_a_number_that_may_not_be_is_refused_with_the_reason(client, run, name, value, said):
+    offer(run.path, NUMBERS)
+    answer = client.post(f"/{TOKEN}/control", json={"number": [name, value]})
+    assert answer.status_code == 400 and answer.text.startswith(said)
+    assert not (run.path / "wanted.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"numbers": {"a.b": 3}}', '{"numbers": {}, "x": 1}'])
+def test_a_damaged_offer_offers_nothing(client, run, text):
+    (run.path / "numbers.json").write_text(text)
+    answer = client.post(f"/{TOKEN}/control", json={"number": ["a.b", 1.0]})
+    assert answer.status_code == 400 and answer.text.endswith("Choose one of: none.")
+
+
+def test_numbers_are_told_with_unit_bounds_and_the_value_of_now(client, run):
+    offer(run.path, NUMBERS)
+    lines = [
+        {"event": "number", "epoch": 1, "batch": 2, "name": "a.b", "value": 4.0},
+        {"event": "refused", "epoch": 1, "batch": 3, "name": "a.b", "value": 9.0, "why": "So."},
+    ]
+    (run.path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write(run.path / "summary.json", b"{}")
+    (line,) = client.get(f"/{TOKEN}/events").text.strip().splitlines()
+    told = json.loads(line.removeprefix("data: "))
+    first = {"name": "a.b", "value": 2.0, "now": 4.0, "what": "height", "unit": "m"}
+    assert told["numbers"][0] | first == told["numbers"][0]
+    assert [number["bounds"] for number in told["numbers"]] == [
+        "at least 1",
+        "at least 0 and below 1",
+    ]
+    assert told["numbers"][1]["now"] == 0.5
+    assert told["refused"] == {name: lines[1][name] for name in lines[1] if name != "event"}
 
 
 def test_whoever_asks_for_events_looks(client, run):

@@ -1,6 +1,6 @@
 """PyTorch: batches of a DataLoader for a learner, and a learner as a module torch can train."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ from tracegrad.substrate.substrate import IDEAL
 torch = extra("torch", "PyTorch modules", "torch")
 Tensor = Any  # torch.Tensor: the package may be missing where types are checked
 Gradient = Callable[..., tuple[Network, LearnerState, Info]]
+ALIGNED = 64  # bytes: XLA takes memory that begins at a multiple of so many
 
 
 def arrays(
@@ -36,11 +37,13 @@ def arrays(
     target for each sequence, a class (batch,) or values (batch, o), holds at every step with
     weight 1/steps; one for each step is (time, batch) or (time, batch, o), in the order of `xs`.
 
-    Reals of JAX's default type are read where they lie, through DLPack: no copy on a CPU, so do
-    not write into the tensors while the learner reads them. Whole numbers and truth values become
-    reals where they are inputs, and int64 classes int32 unless JAX_ENABLE_X64 is set: copies.
+    Reals of JAX's default type are read where they lie, on a CPU or a GPU, through DLPack: no copy,
+    so do not write into the tensors while the learner reads them. Whole numbers and truth values
+    become reals where they are inputs, and int64 classes int32 unless JAX_ENABLE_X64 is set:
+    copies. All must lie on one device, which is the one that the learner then computes on.
     """
 
+    _check_together({"xs": xs, "ys": ys, "weight": weight, "valid": valid})
     inputs, marks = _inputs(xs, valid, batch_first)
     given = None if weight is None else _real(_time_first(weight, batch_first), "weight")
     one_each = ys.ndim == (2 if ys.is_floating_point() else 1)
@@ -55,16 +58,15 @@ def arrays(
 
 
 def array(tensor: Tensor) -> Array:
-    """A tensor as an array, through DLPack: the tensor's own memory where that can be.
+    """A tensor as an array of its device, through DLPack: its own memory where that can be.
 
-    On a CPU it can if the tensor is dense and begins at a multiple of 64 bytes, as all do that
-    torch allocates. Otherwise, and for whole numbers of 64 bits without JAX_ENABLE_X64, a copy.
+    It can if the tensor is dense and begins at a multiple of 64 bytes, as all do that torch
+    allocates. Otherwise, of pinned memory, and for whole numbers of 64 bits without
+    JAX_ENABLE_X64, a copy. On a GPU, JAX's stream waits for what torch's has still to do.
     """
-    if tensor.dtype == torch.float64 and jax.dtypes.canonicalize_dtype(float) != np.float64:
-        raise UsageError(
-            f"A tensor must have 32-bit reals, got {tensor.dtype}. Call .float() on it, or set "
-            "JAX_ENABLE_X64=1."
-        )
+    _check_readable(tensor)
+    if tensor.data_ptr() % ALIGNED or tensor.is_pinned():
+        tensor = tensor.clone(memory_format=torch.contiguous_format)
     try:
         return jax.dlpack.from_dlpack(tensor)
     except jax.errors.JaxRuntimeError:  # strides with gaps, or of an expanded axis
@@ -87,6 +89,7 @@ class OnlineModule(torch.nn.Module):
     only scales it and adds it to `.grad`. So whatever torch does with a loss, it does here:
     weighted sums, accumulation, clipping, hooks. `parameters()` are those that learn, frozen ones
     are buffers, and names are those of `weights.safetensors` of a run. Batches are as in `arrays`.
+    Parameters begin where `state` lies; `net.to(device)` moves them, and the stream with them.
     The learner's own optimiser and `update_every` stay unused: torch's optimiser does their work.
     """
 
@@ -97,11 +100,11 @@ class OnlineModule(torch.nn.Module):
         self.learner, self.batch_first = learner, batch_first
         self._structure = jax.tree.structure(state.network)
         learning = jax.tree.leaves(state.network.learning())
-        values = parameters(state.network)
-        for (name, value), learns in zip(values.items(), learning, strict=True):
-            self._place(name, torch.tensor(np.asarray(value)), learns)
-        self._names = list(values)
-        self._state = apart(state)
+        leaves = jax.tree.leaves(jax.block_until_ready(state.network))
+        self._names = list(parameters(state.network))
+        for name, value, learns in zip(self._names, leaves, learning, strict=True):
+            self._place(name, torch.from_dlpack(jnp.asarray(value)).clone(), learns)
+        self._state = jax.device_put(apart(state), self._where())
         self._answer = jax.jit(lambda network, xs, valid: network(xs, None, valid)[0][-1])
         self._whole = jax.jit(self._from_rest)
 
@@ -112,6 +115,8 @@ class OnlineModule(torch.nn.Module):
         """
 
         def answer() -> Tensor:
+            self._check_beside(xs)
+            _check_together({"xs": xs, "valid": valid})
             inputs = _inputs(xs, valid, self.batch_first)
             ready = jax.block_until_ready(self._answer(self.network(), *inputs))
             tensor = torch.from_dlpack(ready)
@@ -126,6 +131,7 @@ class OnlineModule(torch.nn.Module):
 
         Costs forward pass and gradient, under `torch.no_grad` too.
         """
+        self._check_beside(xs)
         return self._loss(self._whole, arrays(xs, ys, weight, valid, self.batch_first))
 
     def run(
@@ -136,6 +142,7 @@ class OnlineModule(torch.nn.Module):
         States and traces go on from block to block: online learning. Needs a state that was made
         with the stream, `learner.init(key, batch)`.
         """
+        self._check_beside(xs)
         return self._loss(self.learner.gradient, arrays(xs, ys, weight, valid, self.batch_first))
 
     def reset(self) -> None:
@@ -144,8 +151,28 @@ class OnlineModule(torch.nn.Module):
 
     def network(self) -> Network:
         """The network with the parameters of now, read where they lie: a view, not a copy."""
-        tensors = {n: p.detach() for n, p in self.named_parameters()} | dict(self.named_buffers())
+        tensors = self._tensors()
+        _check_together(tensors)
         return jax.tree.unflatten(self._structure, [_real(tensors[n], n) for n in self._names])
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "OnlineModule":
+        """What torch calls to move a module: the stream goes where the parameters go."""
+        torch.nn.Module._apply(self, fn, recurse)
+        self._state = jax.device_put(self._state, self._where())
+        return self
+
+    def _tensors(self) -> dict[str, Tensor]:
+        named = dict(self.named_parameters()) | dict(self.named_buffers())
+        return {name: named[name].detach() for name in self._names}
+
+    def _where(self) -> jax.sharding.Sharding:
+        """Where the parameters lie, as JAX names it."""
+        return array(self._tensors()[self._names[0]]).sharding
+
+    def _check_beside(self, xs: Tensor) -> None:
+        """Refuse a batch on another device than the parameters'."""
+        name = self._names[0]
+        _check_together({name: self._tensors()[name], "xs": xs})
 
     def _place(self, name: str, value: Tensor, learns: bool) -> None:
         """`layers.0.input.weight` becomes the parameter `weight` of modules of these names."""
@@ -225,6 +252,33 @@ def _check(learner: Learner) -> None:
         raise UsageError(
             f"An OnlineModule cannot train {found}, got {rule.name}. Train it with tg.Learner."
         )
+
+
+def _check_readable(tensor: Tensor) -> None:
+    """Refuse what JAX cannot read as it is."""
+    if tensor.dtype == torch.float64 and jax.dtypes.canonicalize_dtype(float) != np.float64:
+        raise UsageError(
+            f"A tensor must have 32-bit reals, got {tensor.dtype}. Call .float() on it, or set "
+            "JAX_ENABLE_X64=1."
+        )
+    try:
+        jax.devices(tensor.device.type)
+    except RuntimeError as error:
+        raise UsageError(
+            f"A tensor must lie on a device that JAX has, got {tensor.device}. Move it with "
+            ".cpu(), or install JAX for that device, such as jax[cuda13]."
+        ) from error
+
+
+def _check_together(tensors: Mapping[str, Tensor | None]) -> None:
+    """Refuse tensors of several devices: none is moved without a word."""
+    (first, device), *others = [(n, t.device) for n, t in tensors.items() if t is not None]
+    for name, other in others:
+        if other != device:
+            raise UsageError(
+                f"{first} and {name} must lie on one device, got {device} and {other}. Move one "
+                "of them with .to()."
+            )
 
 
 def _real(tensor: Tensor, name: str) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
-from tracegrad.model.parameter import setting
+from tracegrad.model.adjustable import adjustable
 
 
 class DynamicState(NamedTuple):
@@ -33,7 +33,9 @@ class Dynamic(eqx.Module):
     Source: Kag & Saligrama 2021.
     """
 
-    alpha: float = setting(0.5)
+    alpha: float = adjustable(
+        0.5, "the pull to the mean of past weights", "1 / learning rate", closed=False
+    )
 
     def __check_init__(self):
         """Refuse a strength that is not positive."""

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from tracegrad.model.parameter import setting
+from tracegrad.model.adjustable import adjustable
 
 
 class RateRegulariser(eqx.Module):
@@ -15,8 +15,10 @@ class RateRegulariser(eqx.Module):
     Source: Bellec et al. 2020, as used in the pattern generation of NEST.
     """
 
-    strength: float = setting(0.0)
-    target: float = setting(0.01)
+    strength: float = adjustable(
+        0.0, "how hard every neuron's rate is pulled to the target", "loss per squared rate"
+    )
+    target: float = adjustable(0.01, "the rate to pull to", "spikes per step")
 
     def loss(
         self, count: Float[Array, "batch n"], steps: Float[Array, " batch"]

@@ -9,10 +9,10 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from tracegrad.learn.local import Rows
 from tracegrad.learn.loss import Loss, loss_and_error
+from tracegrad.model.adjustable import adjustable
 from tracegrad.model.linear_map import transposed
 from tracegrad.model.network import Circuit, Moment, Network
 from tracegrad.model.neuron import CURRENT
-from tracegrad.model.parameter import setting
 
 Feedback = tuple[Float[Array, "_ _"], ...]  # each layer has its own size
 # One for each layer: for the output or tap that the filter meets, or by the names of states.
@@ -152,7 +152,9 @@ class Adaptive(AbstractSignal):
     """
 
     adapts: ClassVar[bool] = True
-    weight_decay: float = setting(1e-2)
+    weight_decay: float = adjustable(
+        1e-2, "what feedback and readout lose alike", "gradient per weight"
+    )
 
     def check(self, network: Network) -> None:
         """Refuse layers without readout weights to follow."""

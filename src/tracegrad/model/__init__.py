@@ -2,6 +2,7 @@
 
 from tracegrad.model.abstract_connection import AbstractConnection as AbstractConnection
 from tracegrad.model.adex import AdEx as AdEx
+from tracegrad.model.adjustable import adjustable as adjustable
 from tracegrad.model.alif import ALIF as ALIF
 from tracegrad.model.connection import Dense as Dense
 from tracegrad.model.conv import Conv as Conv

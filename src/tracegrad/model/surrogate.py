@@ -5,13 +5,14 @@ $\partial z/\partial v=\psi(x)/\vartheta$. Spiking is strict: no spike at $x=0$.
 """
 
 from abc import abstractmethod
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from tracegrad.model.parameter import setting
+from tracegrad.model.adjustable import adjustable
 
 
 @jax.custom_jvp
@@ -24,6 +25,14 @@ def _heaviside(x: Array, slope: Array) -> Array:
 def _heaviside_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     x, slope = primals
     return _heaviside(x, slope), slope * tangents[0]
+
+
+def _slope(usual: float) -> Any:
+    return adjustable(usual, "the larger, the narrower", "per threshold", closed=False)
+
+
+def _peak(usual: float) -> Any:
+    return adjustable(usual, "the height at threshold", "spikes per threshold", closed=False)
 
 
 class AbstractSurrogate(eqx.Module):
@@ -44,7 +53,7 @@ class SuperSpike(AbstractSurrogate):
     Source: Zenke & Ganguli 2018; slopes in use: 100 (SpyTorch), 20 (stork), 10 (DECOLLE).
     """
 
-    slope: float = setting(10.0)
+    slope: float = _slope(10.0)
 
     def derivative(self, x: Array) -> Array:
         """See the class."""
@@ -57,7 +66,7 @@ class Triangle(AbstractSurrogate):
     Source: Bellec et al. 2020 (with $\gamma=0.3$).
     """
 
-    peak: float = setting(0.3)
+    peak: float = _peak(0.3)
 
     def derivative(self, x: Array) -> Array:
         """See the class."""
@@ -70,7 +79,7 @@ class Sigmoid(AbstractSurrogate):
     Half width $1.763/\gamma$.
     """
 
-    slope: float = setting(4.0)
+    slope: float = _slope(4.0)
 
     def derivative(self, x: Array) -> Array:
         """See the class."""
@@ -84,7 +93,7 @@ class Arctan(AbstractSurrogate):
     Half width $2/(\pi\gamma)$. Source: Fang et al. 2021.
     """
 
-    slope: float = setting(2.0)
+    slope: float = _slope(2.0)
 
     def derivative(self, x: Array) -> Array:
         """See the class."""
@@ -97,8 +106,10 @@ class Boxcar(AbstractSurrogate):
     Source: DECOLLE (peak 1, half width 0.5).
     """
 
-    peak: float = setting(1.0)
-    half_width: float = setting(0.5)
+    peak: float = _peak(1.0)
+    half_width: float = adjustable(
+        0.5, "how far from threshold it reaches", "thresholds", closed=False
+    )
 
     def derivative(self, x: Array) -> Array:
         """See the class."""

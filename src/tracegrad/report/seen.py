@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from tracegrad.inspect import Audit, Fidelity, Trial, audit, fidelity
 from tracegrad.model import Network
 from tracegrad.run.build import build_rule, loss_for
+from tracegrad.run.changes import Change, changes
 from tracegrad.run.config import Config
 from tracegrad.run.folder import RunFolder, Summary
 from tracegrad.run.record import Record
@@ -29,6 +30,7 @@ class Seen:
 
     label: str
     config: dict[str, Any]  # by dotted name
+    changes: Sequence[Change]  # made while it trained
     environment: dict[str, Any]
     epochs: Sequence[Epoch]
     summary: Summary
@@ -49,6 +51,7 @@ def see(folder: RunFolder, label: str, instruments: bool) -> Seen:
     return Seen(
         label=label,
         config=flat(asdict(config)),
+        changes=changes(folder.path),
         environment=folder.environment(),
         epochs=folder.epochs(),
         summary=summary,

@@ -42,6 +42,7 @@ from tracegrad.run.config import (
 from tracegrad.run.convolutions import Map, connections
 from tracegrad.run.learner import Learner
 from tracegrad.run.memory_size import bytes_of
+from tracegrad.run.numbers import Parts, adjusted
 from tracegrad.run.user_neuron import load_neuron
 from tracegrad.substrate.from_preset import substrate
 
@@ -128,13 +129,26 @@ def loss_for(config: Config, classes: bool) -> Loss:
     return fit[name](rate=rate)
 
 
-def build_learner(config: Config, task: Task, given: Mapping[str, Any] = NOTHING) -> Learner:
-    """The learner; `UsageError` where the rule, made with `given`, cannot serve the network."""
+def build_parts(config: Config, task: Task, given: Mapping[str, Any] = NOTHING) -> Parts:
+    """What the learner is made of; the rule is made with `given`."""
     network = build_network(config, Ends(task.lines, task.outputs, task.dt, task.shape))
-    rule, every = build_rule(config, given), config.learning.update_every
-    rate = _learning_rate(config, task)
+    return Parts(network, build_rule(config, given), build_loss(config, task))
+
+
+def build_learner(
+    config: Config,
+    task: Task,
+    given: Mapping[str, Any] = NOTHING,
+    numbers: Mapping[str, float] = NOTHING,
+) -> Learner:
+    """The learner; `UsageError` where the rule, made with `given`, cannot serve the network.
+
+    `numbers` are those of `adjustable_numbers` that shall be others than the settings say.
+    """
+    parts = adjusted(build_parts(config, task, given), numbers)
+    rate, every = _learning_rate(config, task), config.learning.update_every
     try:
-        learner = Learner(network, rule, build_loss(config, task), optax.adam(rate), every)
+        learner = Learner(*parts, optax.adam(rate), every)
         if config.substrate is not None:
             learner = learner.on(substrate(config.substrate))
     except (ValueError, TypeError) as error:

@@ -2,26 +2,28 @@
 
 The page writes `control.json` to pause it, and `wanted.json` for all else; the run looks whether
 they are there and new, which costs a system call each a batch, and where the former is, it says in
-`live.json` where it stands.
+`live.json` where it stands. At its start it says in `numbers.json` what may change.
 """
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tracegrad.model.adjustable import Number
 from tracegrad.run.disk import replace, stamp, write
 from tracegrad.run.keeper import complain
 from tracegrad.run.strict_json import from_json
 from tracegrad.run.train import Progress
 
 T = TypeVar("T")
-CONTROL, WANTED = "control.json", "wanted.json"
+CONTROL, WANTED, NUMBERS = "control.json", "wanted.json", "numbers.json"
 LIVE, EVENTS = "live.json", "events.jsonl"
-LARGEST = 1 << 12  # bytes of a JSON file; more is read of none
+LARGEST = 1 << 14  # bytes of a JSON file; more is read of none
 EVERY = 0.5  # seconds between two lines of `live.json`
 NAP = 0.1  # seconds between two looks while paused
 
@@ -35,10 +37,11 @@ class Wish:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A learning rate, and the synapse to follow: neuron and input line of the first layer."""
+    """A learning rate, other numbers by name, and the synapse to follow: neuron and input line."""
 
     learning_rate: float | None = None
     synapse: list[int] | None = None
+    numbers: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no run can heed."""
@@ -47,6 +50,15 @@ class Wanted:
             raise ValueError(f"learning_rate must be positive and finite, got {rate}")
         if synapse is not None and (len(synapse) != 2 or min(synapse) < 0):
             raise ValueError(f"synapse must be a neuron and a line, got {synapse}")
+        if not all(map(isfinite, self.numbers.values())):
+            raise ValueError(f"numbers must be finite, got {self.numbers}")
+
+
+@dataclass(frozen=True)
+class Offered:
+    """The numbers that may change while a run trains, by name."""
+
+    numbers: dict[str, Number] = field(default_factory=dict)
 
 
 def unheard(sentence: str) -> None:
@@ -74,6 +86,16 @@ def ask(folder: Path, wanted: Wish) -> None:
 def want(folder: Path, what: Wanted) -> None:
     """Let the run know what else is wanted; it outlives a loss of power."""
     write(folder / WANTED, json.dumps(asdict(what)).encode())
+
+
+def offer(folder: Path, numbers: Mapping[str, Number]) -> None:
+    """Let the page know which numbers may change."""
+    replace(folder / NUMBERS, json.dumps(asdict(Offered(dict(numbers)))).encode())
+
+
+def offered(folder: Path) -> dict[str, Number]:
+    """The numbers that may change; none if the run has not said so, or that is damaged."""
+    return _heard(Offered(), folder / NUMBERS, unheard, "").numbers
 
 
 def live(folder: Path) -> dict[str, Any] | None:

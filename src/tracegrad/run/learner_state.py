@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from tracegrad.errors import UsageError
 from tracegrad.learn.plans.plan import Data, Stream
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Network
@@ -59,6 +60,19 @@ def waiting_gradient(state: LearnerState) -> Gradient:
 def apart(tree: T) -> T:
     """Every array in a buffer of its own, so that all can be donated."""
     return jax.tree.map(jnp.copy, tree)
+
+
+def refitted(state: LearnerState, like: LearnerState) -> LearnerState:
+    """The arrays of a state in the tree of another, whose fixed numbers may be others.
+
+    `like` needs shapes only. `UsageError` where these differ: that is another learner.
+    """
+    arrays, shapes = jax.tree.leaves(state), jax.tree.leaves(like)
+    if [(a.shape, a.dtype) for a in arrays] != [(a.shape, a.dtype) for a in shapes]:
+        raise UsageError(
+            "A learner that goes on must hold arrays of the same shapes, got others. Train anew."
+        )
+    return jax.tree.unflatten(jax.tree.structure(like), arrays)
 
 
 def block_of(xs: Array, ys: Array, weight: Array | None, valid: Array | None) -> Data:

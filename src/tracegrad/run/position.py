@@ -21,7 +21,7 @@ class Position:
     `config` and `data` are SHA-256 of the settings and of the data, `made` is what the numbers
     depend on besides. `order` is the generator of the order of the data as it was when the epoch
     under way began, of which `tally` says how many batches are done; `level` is the curriculum's,
-    `rate` the learning rate where it was changed from that of the settings.
+    `numbers` are those that were changed from what the settings say, the learning rate among them.
     `epochs` are the metrics of epochs that are done, as JSON; `elapsed` are seconds of the epoch,
     `seconds` those of all.
     """
@@ -33,7 +33,7 @@ class Position:
     epochs: list[str]
     order: dict[str, Any]
     level: int | None
-    rate: float | None
+    numbers: dict[str, float]
     tally: Tally
     elapsed: float
     seconds: float

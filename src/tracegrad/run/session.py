@@ -1,5 +1,6 @@
 """Session: one run, from settings to a finished folder."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,16 +19,17 @@ from rich.progress import (
 from tracegrad.data import Task
 from tracegrad.errors import UsageError
 from tracegrad.run import train
-from tracegrad.run.build import build_learner, build_task
+from tracegrad.run.build import NOTHING, build_learner, build_parts, build_task
+from tracegrad.run.changes import Changes
 from tracegrad.run.config import Config
-from tracegrad.run.control import Control
+from tracegrad.run.control import Control, offer
 from tracegrad.run.folder import CHECKPOINTS, RunFolder, Summary, open_run
 from tracegrad.run.keeper import Keeper
 from tracegrad.run.learner import Learner
 from tracegrad.run.lock import locked
 from tracegrad.run.mesh import check_batch
+from tracegrad.run.numbers import adjustable_numbers
 from tracegrad.run.pictures import Curves, draw_run
-from tracegrad.run.rates import Rates
 from tracegrad.run.record import record
 from tracegrad.run.snapshot import Snapshots
 from tracegrad.run.storage import Put
@@ -105,17 +107,21 @@ class Session(NamedTuple):
         seen = train.Watch(at=partial(self._learner_at, config, task))
         train.train(self._learner(config, task), config, task, seen, keeper)
 
-    def _learner(self, config: Config, task: Task) -> Learner:
-        learner = build_learner(config, task)
+    def _learner(
+        self, config: Config, task: Task, numbers: Mapping[str, float] = NOTHING
+    ) -> Learner:
+        learner = build_learner(config, task, numbers=numbers)
         if self.mesh is None:
             return learner
         check_batch(self.mesh, config.learning.batch)
         return learner.over(self.mesh)
 
-    def _learner_at(self, config: Config, task: Task, rate: float) -> Learner:
-        """With another learning rate; of a schedule, it is where that begins."""
+    def _learner_at(self, config: Config, task: Task, numbers: Mapping[str, float]) -> Learner:
+        """With other numbers; a learning rate is, of a schedule, where that begins."""
+        rest = dict(numbers)
+        rate = rest.pop(train.LEARNING_RATE, config.learning.learning_rate)
         learning = replace(config.learning, learning_rate=rate)
-        return self._learner(replace(config, learning=learning), task)
+        return self._learner(replace(config, learning=learning), task, rest)
 
     def _noted(self, learner: Learner, config: Config, task: Task, folder: RunFolder) -> Finished:
         keeper = folder.keeper(self.every, self.put)
@@ -139,8 +145,7 @@ class Session(NamedTuple):
             seen = train.Watch(watch.batch, watch.epoch, folder.start, at=at)
             if jax.process_count() == 1:  # of several, all would have to look and to change at once
                 look = Snapshots(folder.path, keeper.warn).after
-                rate = Rates(folder.path, config.learning.learning_rate, keeper.warn).after
-                seen = seen._replace(look=look, rate=rate)
+                seen = seen._replace(look=look, change=_changes(config, task, folder, keeper).after)
             result = train.train(learner, config, task, seen, keeper)
         folder.save_weights(result.network)
         pictures = self._draw(learner, config, task, result, folder) if self.pictures else []
@@ -163,6 +168,18 @@ class Session(NamedTuple):
         return draw_run(
             seen, Curves({config.learning.rule: result.epochs}, task.floors), folder.path
         )
+
+
+def _changes(config: Config, task: Task, folder: RunFolder, keeper: Keeper) -> Changes:
+    """What may change is offered, and heeded when it is asked for."""
+    may = adjustable_numbers(build_parts(config, task))
+    try:
+        offer(folder.path, may)
+    except OSError as error:
+        keeper.warn(f"{folder.path}: what may change cannot be told: {error.strerror}.")
+    usual = {name: number.value for name, number in may.items()}
+    usual[train.LEARNING_RATE] = config.learning.learning_rate
+    return Changes(folder.path, usual, keeper.warn)
 
 
 def _unfinished(folder: RunFolder) -> Config:

@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tracegrad.learn.loss import Loss
 from tracegrad.learn.plans.plan import Data
+from tracegrad.learn.rule import Rule
 from tracegrad.run.control import wanted
 from tracegrad.run.disk import replace, stamp
 from tracegrad.run.keeper import complain
@@ -26,8 +28,9 @@ FRESH = 3.0  # seconds for which one who looked counts as looking
 class Snapshots:
     """Asked after every batch; seldom, and only while somebody looks, it records and writes one.
 
-    Somebody looks who touches the file `looking` of the run's folder. The first time, a program is
-    compiled, which takes some seconds once; from then on snapshots keep to their share.
+    Somebody looks who touches the file `looking` of the run's folder. The first time, and when the
+    rule is another, a program is compiled, which takes some seconds once; from then on snapshots
+    keep to their share.
     """
 
     def __init__(self, folder: Path, warn: Callable[[str], None] = complain):
@@ -35,13 +38,15 @@ class Snapshots:
         self.folder, self.warn = folder, warn
         self.due = 0.0
         self.recorder: Recorder | None = None
+        self.learns: tuple[Rule, Loss] | None = None
 
     def after(self, look: Look) -> None:
         """One look at the clock or, when a snapshot is due, one `stat`."""
         if time.monotonic() < self.due or not self._looked_at():
             return
-        if self.recorder is None:
-            self.recorder = Recorder(look.learner.rule, look.learner.loss)
+        learns = look.learner.rule, look.learner.loss
+        if self.recorder is None or self.learns != learns:
+            self.recorder, self.learns = Recorder(*learns), learns
             self._taken(self.recorder, look)
         began = time.monotonic()
         try:

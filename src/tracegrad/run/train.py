@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -23,12 +24,14 @@ from tracegrad.run.evaluate import Evaluator, Score, on_device, pad_steps
 from tracegrad.run.finite import NotFiniteError, Suspects, all_finite, blame
 from tracegrad.run.keeper import Keeper
 from tracegrad.run.learner import Info, Learner, LearnerState
-from tracegrad.run.learner_state import apart
+from tracegrad.run.learner_state import apart, refitted
 from tracegrad.run.peak_memory import peak_memory
 from tracegrad.run.position import Position, data_digest
 from tracegrad.run.spread import rate_spread, weight_spread
 from tracegrad.run.tally import Tally
 
+Fits = Callable[[Mapping[str, float]], object]  # `UsageError` where training cannot go on so
+LEARNING_RATE = "learning_rate"
 ROOM = 1 << 26  # bytes of a checkpoint besides its arrays: names, and the metrics of many epochs
 
 
@@ -112,16 +115,17 @@ class Look(NamedTuple):
 class Watch(NamedTuple):
     """Called after every batch, after every epoch, and at the start with the epochs done before.
 
-    `look` may read a state that is donated right after. `rate` may answer with a learning rate to
-    go on with; `at` makes the learner of one, which must differ in nothing else.
+    `look` may read a state that is donated right after. `change` may answer with numbers to go on
+    with, all that differ from the settings; `at` makes the learner of such, which must differ in
+    nothing else.
     """
 
     batch: Callable[[Progress], None] = lambda progress: None
     epoch: Callable[[Epoch], None] = lambda epoch: None
     start: Callable[[tuple[Epoch, ...]], None] = lambda epochs: None
     look: Callable[[Look], None] = lambda look: None
-    rate: Callable[[Progress], float | None] = lambda progress: None
-    at: Callable[[float], Learner] | None = None
+    change: Callable[[Progress, Fits], dict[str, float] | None] = lambda progress, fits: None
+    at: Callable[[Mapping[str, float]], Learner] | None = None
 
 
 SILENT = Watch()
@@ -150,8 +154,8 @@ def train(
         watch.epoch(training.epoch())
     return Result(
         learned=training.spread.gathered(training.state),
-        rule=learner.rule,
-        loss=learner.loss,
+        rule=training.learner.rule,
+        loss=training.learner.loss,
         epochs=tuple(training.epochs),
         microseconds_per_step=float(np.median([e.microseconds_per_step for e in training.epochs])),
         memory_bytes=training.memory_bytes,
@@ -181,7 +185,7 @@ class _Training:
         self.skips = config.learning.on_nan == "skip"
         self.task, self.watch, self.keeper = task, watch, keeper
         self.first = task.train  # of a curriculum, the easiest
-        self.rate: float | None = None  # where it was changed from that of the settings
+        self.numbers: dict[str, float] = {}  # those changed from what the settings say
         self.order = np.random.default_rng(config.seed)
         self.batches = -(-task.train.size // self.size)
         example = self.example()
@@ -207,14 +211,19 @@ class _Training:
         """The batch that plans and programs are made for."""
         return self.prepared(next(self.first.batches(self.size, None)))
 
-    def change(self, rate: float) -> None:
-        """Go on from the same state with another learning rate: a program of its own."""
+    def change(self, numbers: dict[str, float]) -> None:
+        """Go on from the same state with other numbers: a program of its own."""
+        self.learner, self.state = self.changed(numbers)
+        self.learn = self.compiled(self.example())
+        self.numbers = numbers
+
+    def changed(self, numbers: Mapping[str, float]) -> tuple[Learner, LearnerState]:
+        """A learner of these numbers and the state of now for it; `UsageError` if none can be."""
         if self.watch.at is None:
-            raise UsageError(f"Its learning rate was changed to {rate}. Use: tracegrad resume.")
-        example = self.example()
-        self.learner = _planned(self.watch.at(rate).for_input(example.xs))
-        self.learn = self.compiled(example)
-        self.rate = rate
+            raise UsageError(f"Its numbers were changed to {numbers}. Use: tracegrad resume.")
+        learner = _planned(self.watch.at(numbers).for_input(self.example().xs))
+        blank = partial(learner.init, batch=self.size, stream=False)
+        return learner, refitted(self.state, jax.eval_shape(blank, jax.random.key(0)))
 
     def compiled(self, example: Data) -> jax.stages.Compiled:
         """The program that learns from batches such as this."""
@@ -237,8 +246,8 @@ class _Training:
         if other := position.other(numerics() | self.learner.spread.numerics):
             keeper.warn(f"{name} was made otherwise, so that last bits may differ: {other}.")
         self.state = keeper.take(found, self.state)
-        if position.rate is not None:
-            self.change(position.rate)
+        if position.numbers:
+            self.change(position.numbers)
         try:
             self.order.bit_generator.state = position.order
             self.epochs = [Epoch(**json.loads(line)) for line in position.epochs]
@@ -271,7 +280,7 @@ class _Training:
             epochs=[json.dumps(asdict(epoch)) for epoch in self.epochs],
             order=dict(self.started),
             level=self.task.level,
-            rate=self.rate,
+            numbers=self.numbers,
             tally=self.tally.short(),
             elapsed=time.perf_counter() - self.epoch_began,
             seconds=self.elapsed,
@@ -342,9 +351,9 @@ class _Training:
         """Let the watch see it all, and heed what it wants."""
         self.watch.batch(now)
         self.watch.look(Look(self.learner, self.state, batch))
-        rate = self.watch.rate(now)
-        if rate is not None:
-            self.change(rate)
+        numbers = self.watch.change(now, self.changed)
+        if numbers is not None:
+            self.change(numbers)
 
     def progress(self, number: int) -> Progress:
         """Where training stands in an epoch."""

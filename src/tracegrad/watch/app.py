@@ -19,18 +19,20 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tracegrad.errors import UsageError
 from tracegrad.report.page import plotting_library, text
-from tracegrad.run.control import Wanted, ask, live, want, wanted, wish
+from tracegrad.run.changes import changes, latest, refusals
+from tracegrad.run.control import Wanted, ask, live, offered, want, wanted, wish
 from tracegrad.run.folder import RunFolder
-from tracegrad.run.rates import changes
+from tracegrad.run.numbers import check
 from tracegrad.run.snapshot import LOOKING
 from tracegrad.run.strict_json import from_json
 from tracegrad.watch.snapshot import plots, taken_at
 
 TICK = 0.5  # seconds between two looks at the folder
 EXPECTED = (
-    'Expected {"paused": true or false}, {"learning_rate": a positive number}, or {"synapse": '
-    "[neuron, line] or null}."
+    'Expected {"paused": true or false}, {"learning_rate": a positive number}, {"number": [name, '
+    'value]}, or {"synapse": [neuron, line] or null}.'
 )
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
@@ -65,6 +67,8 @@ def watched(run: RunFolder, token: str) -> Starlette:
     async def control(request: Request) -> Response:
         try:
             heed(run, await request.body())
+        except UsageError as error:
+            return PlainTextResponse(str(error), 400)
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             return PlainTextResponse(EXPECTED, 400)
         return Response(status_code=204)
@@ -101,22 +105,41 @@ class Guard:
 
 
 def heed(run: RunFolder, body: bytes) -> None:
-    """Hand on what the page asks for; `ValueError` or the like if it is no wish."""
+    """Hand on what the page asks for; `ValueError` or the like if it is no wish.
+
+    `UsageError` says why a number may not become what is asked for.
+    """
     asked = json.loads(body)
     if not isinstance(asked, dict) or len(asked) != 1:
         raise ValueError(EXPECTED)
     ((name, value),) = asked.items()
     if name == "paused":
         return ask(run.path, replace(wish(run.path), paused={True: True, False: False}[value]))
-    before = asdict(wanted(run.path))
+    before = wanted(run.path)
     if name == "learning_rate" and type(value) is int:
         value = float(value)
-    want(run.path, from_json(Wanted, json.dumps(before | {name: value})))
+    if name == "number":
+        chosen, number = _number(run, value)
+        name, value = "numbers", before.numbers | {chosen: number}
+    elif name == "numbers":
+        raise ValueError(EXPECTED)
+    want(run.path, from_json(Wanted, json.dumps(asdict(before) | {name: value})))
+
+
+def _number(run: RunFolder, asked: Any) -> tuple[str, float]:
+    """A name and a value that the run offers."""
+    name, value = asked
+    if not isinstance(name, str) or type(value) not in (int, float):
+        raise ValueError(EXPECTED)
+    check(offered(run.path), name, float(value))
+    return name, float(value)
 
 
 def standing(run: RunFolder) -> dict[str, Any]:
     """Where the run stands: its epochs, the batch it is at, and whether it is paused or done."""
-    config = run.config()
+    config, made, may = run.config(), changes(run.path), offered(run.path)
+    now = latest(made, {name: number.value for name, number in may.items()})
+    refused = refusals(run.path)
     return {
         "task": config.task,
         "rule": config.learning.rule,
@@ -125,7 +148,12 @@ def standing(run: RunFolder) -> dict[str, Any]:
         "live": live(run.path),
         "paused": wish(run.path).paused,
         "rate": config.learning.learning_rate,
-        "changes": [change._asdict() for change in changes(run.path)],
+        "changes": [change._asdict() for change in made],
+        "numbers": [
+            {"name": name, "now": now[name], "bounds": number.bounds, **asdict(number)}
+            for name, number in may.items()
+        ],
+        "refused": refused[-1]._asdict() if refused else None,
         "finished": run.finished,
     }
 

@@ -37,10 +37,64 @@ function draw(name) {
 function rates() {
   const { rate, changes } = standing;
   const input = at("learning-rate");
-  const now = changes.length ? changes[changes.length - 1].learning_rate : rate;
+  const made = changes.filter((change) => change.name === "learning_rate");
+  const now = made.length ? made[made.length - 1].value : rate;
   if (document.activeElement !== input) input.value = now;
-  const said = changes.map((c) => `${c.learning_rate} after epoch ${c.epoch}, batch ${c.batch}`);
-  at("changes").textContent = said.length ? `It was ${rate}; then ${said.join("; ")}.` : "";
+  at("changes").textContent = told(rate, made);
+}
+
+function told(first, made) {
+  const said = made.map((c) => `${c.value} after epoch ${c.epoch}, batch ${c.batch}`);
+  return said.length ? `It was ${first}; then ${said.join("; ")}.` : "";
+}
+
+function row({ name }) {
+  const form = document.createElement("form");
+  form.className = "number";
+  const field = document.createElement("input");
+  Object.assign(field, { id: `number-${name}`, type: "text", inputMode: "decimal", required: true, autocomplete: "off" });
+  field.setAttribute("aria-describedby", `about-${name}`);
+  const label = Object.assign(document.createElement("label"), { htmlFor: field.id, textContent: name });
+  const button = Object.assign(document.createElement("button"), { textContent: "Change" });
+  button.setAttribute("aria-label", `Change ${name}`);
+  const about = Object.assign(document.createElement("p"), { id: `about-${name}` });
+  form.append(label, field, button, about);
+  form.addEventListener("submit", (event) => changed(event, name, field));
+  field.addEventListener("input", () => field.setCustomValidity(""));
+  return form;
+}
+
+async function changed(event, name, field) {
+  event.preventDefault();
+  const value = Number(field.value.replace(",", "."));
+  field.setCustomValidity(Number.isFinite(value) ? "" : "A number, such as 0.1.");
+  if (!field.reportValidity()) return;
+  document.activeElement.blur();
+  const answer = await ask({ number: [name, value] });
+  at("refused").textContent = answer.ok ? "" : await answer.text();
+  numbers();
+}
+
+function numbers() {
+  const { numbers, changes, refused } = standing;
+  const names = numbers.map((number) => number.name);
+  const rows = at("numbers");
+  if (rows.dataset.names !== names.join()) {
+    rows.replaceChildren(...numbers.map(row));
+    rows.dataset.names = names.join();
+  }
+  const lines = [];
+  for (const { name, now, value, what, unit, bounds } of numbers) {
+    const field = at(`number-${name}`);
+    if (document.activeElement !== field) field.value = now;
+    at(`about-${name}`).textContent = `${unit}: ${what}; ${bounds}`;
+    const line = told(value, changes.filter((change) => change.name === name));
+    if (line) lines.push(`${name}: ${line}`);
+  }
+  at("made").textContent = lines.join(" ") || (names.length ? "" : "There is none that this run says may change.");
+  const last = JSON.stringify(refused);
+  if (refused && last !== rows.dataset.refused) at("refused").textContent = `${refused.name} did not become ${refused.value}. ${refused.why}`;
+  rows.dataset.refused = last;
 }
 
 function show() {
@@ -50,7 +104,6 @@ function show() {
   at("state").textContent = `${standing.rule} on ${standing.task}: ${word}, ${epochs.length} of ${of} epochs done.`;
   at("progress").value = done / of;
   at("pause").textContent = paused ? "Resume" : "Pause";
-  for (const control of document.querySelectorAll("button, input")) control.disabled = finished;
   if (live) {
     at("loss").textContent = live.loss.toPrecision(4);
     at("accuracy").textContent = percent(live.accuracy);
@@ -58,6 +111,8 @@ function show() {
     at("speed").textContent = Math.round(1e6 / live.microseconds_per_step).toLocaleString("en");
   }
   rates();
+  numbers();
+  for (const control of document.querySelectorAll("button, input")) control.disabled = finished;
   fields.curves = curves();
   draw("curves");
 }

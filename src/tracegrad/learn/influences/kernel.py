@@ -19,6 +19,7 @@ from tracegrad.learn.influence import (
 from tracegrad.learn.influences.immediate import Immediate
 from tracegrad.learn.local import Local
 from tracegrad.learn.signal import AbstractSignal, Feedback, Heard, Signals, Symmetric
+from tracegrad.model.adjustable import adjustable
 from tracegrad.model.network import Circuit, Moment, Network, State
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Ports
@@ -145,7 +146,9 @@ class Kernel(AbstractSignal):
     adapts: ClassVar[bool] = True
     remembers: ClassVar[bool] = True
     decay: float = setting(0.9)
-    noise: float = setting(0.01)
+    noise: float = adjustable(
+        0.01, "the noise that the kernel learns from", "input current", closed=False
+    )
 
     def check(self, network: Network) -> None:
         """Refuse a decay or a noise that cannot be."""

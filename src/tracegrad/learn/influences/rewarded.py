@@ -7,6 +7,7 @@ from jaxtyping import PRNGKeyArray
 from tracegrad.learn.filter import Taps
 from tracegrad.learn.influence import AbstractInfluence, Block, Cotangents
 from tracegrad.learn.local import Local
+from tracegrad.model.adjustable import adjustable
 from tracegrad.model.network import Circuit, Moment
 from tracegrad.model.parameter import setting
 
@@ -18,7 +19,9 @@ class Rewarded(AbstractInfluence):
     """
 
     kept: Block = setting(Block(self_weight=False, reset=False))
-    discount: float = setting(0.99)
+    discount: float = adjustable(
+        0.99, "what a product keeps while it waits for the reward", "per step", high=1.0
+    )
 
     def shaped(self, circuit: Circuit, taps: Taps) -> Circuit:
         """As the influence itself."""

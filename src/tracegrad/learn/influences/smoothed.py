@@ -5,8 +5,8 @@ import jax
 from tracegrad.learn.influence import Sources
 from tracegrad.learn.influences.factored import AbstractFactored, Factors, carried, implicit
 from tracegrad.learn.local import Local
+from tracegrad.model.adjustable import adjustable
 from tracegrad.model.network import Circuit
-from tracegrad.model.parameter import setting
 
 
 class Smoothed(AbstractFactored):
@@ -20,7 +20,9 @@ class Smoothed(AbstractFactored):
     Coefficients of neurons have a trace each, not smoothed.
     """
 
-    decay: float = setting(0.9)
+    decay: float = adjustable(
+        0.9, "what both factors of a trace keep of themselves", "per step", high=1.0
+    )
 
     def prepare(self, circuit: Circuit) -> Circuit:
         """The reset path is kept."""

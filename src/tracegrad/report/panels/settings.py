@@ -12,6 +12,7 @@ def settings(runs: Sequence[Seen]) -> Section:
     """A sentence for each run, then a table of what they differ in, and all settings folded."""
     parts: list[Table | str] = [_sentence(run) for run in runs]
     parts.append(_table("Plan of the gradient, and why", runs, _plan))
+    parts += [_changes(run) for run in runs if run.changes]
     if len(runs) > 1:
         parts.append(_table("Settings in which the runs differ", runs, _config, only=True))
     parts.append(_table("All settings", runs, _config, folded=True))
@@ -42,6 +43,13 @@ def _plan(run: Seen) -> dict[str, Any]:
 
 def _config(run: Seen) -> dict[str, Any]:
     return run.config
+
+
+def _changes(run: Seen) -> Table:
+    """What the settings do not say: it was changed on the page that watched."""
+    rows = [[c.name, f"{c.value:g}", str(c.epoch), str(c.batch)] for c in run.changes]
+    head = ["number", "became", "after epoch", "batch"]
+    return Table(f"{run.label}: changed while it trained", head, rows)
 
 
 def _environment(run: Seen) -> dict[str, Any]:
