@@ -56,7 +56,7 @@ def pool(data: Path) -> Pool:
     task = spoken_digits(data)
     folder = data / "recordings" if (data / "recordings").is_dir() else data
     names = [NAME.fullmatch(path.name) for path in sorted(folder.glob("*.wav"))]
-    found = [(int(n["digit"]), n["speaker"], int(n["index"])) for n in names if n]
+    found = [(int(n["digit"]), str(n["speaker"]), int(n["index"])) for n in names if n]
     ordered = [p for p in found if p[2] >= TESTS] + [p for p in found if p[2] < TESTS]
     parts = task.train, task.test
     counts, lengths, labels = (
@@ -148,13 +148,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rules", nargs="+")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--rates", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3])
+    parser.add_argument("--rates", type=float, nargs="+", default=[3e-4, 1e-3])
     parser.add_argument("--speakers", nargs="+")
     parser.add_argument("--epochs", type=int)
     given = parser.parse_args()
     words = pool(given.data)
     rows, used = [], {}
-    for speaker in given.speakers or sorted(set(words.speaker)):
+    for speaker in given.speakers or sorted(set(words.speaker.tolist())):
         for rule in given.rules:
             config = defaults("spoken_digits", rule)
             if given.epochs:
