@@ -48,7 +48,8 @@ def seen():
         dt=1e-3,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(QUICK, "xla_cpu_use_fusion_emitters", False)  # half the time to compile
+        if jax.__version_info__ < (0, 11):  # the older generator compiles in half the time
+            patch.setitem(QUICK, "xla_cpu_use_fusion_emitters", False)
         return audit(net, LOCAL)
 
 

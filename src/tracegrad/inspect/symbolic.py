@@ -64,7 +64,7 @@ OPERATIONS: dict[str, Operation] = {
     "sqrt": sp.sqrt,
     "rsqrt": lambda x: 1 / sp.sqrt(x),
     "square": lambda x: x**2,
-    "one_minus_square": lambda x: 1 - x**2,
+    "one_minus_square": lambda x: _one_minus_square(x),
     "pow": lambda x, y: x**y,
     "integer_pow": lambda x, y: x**y,
     "abs": sp.Abs,
@@ -187,6 +187,12 @@ def _add(x: Any, y: Any) -> Any:
                 logistic = sigmoid(argument)
                 return 2 * a * (logistic if sign == 1 else 1 - logistic)
     return x + y
+
+
+def _one_minus_square(x: Any) -> Any:
+    """$1-x^2$, in gates where x is the tanh of a half."""
+    above, below = _add(1, x), _add(1, -x)
+    return 1 - x**2 if above == 1 + x else above * below
 
 
 def _divide(x: Any, y: Any) -> Any:

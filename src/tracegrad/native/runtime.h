@@ -38,9 +38,16 @@ static XLA_FFI_Error *failed(XLA_FFI_CallFrame *frame, const char *message) {
   return frame->api->XLA_FFI_Error_Create(&args);
 }
 
+/* What a frame carries besides has another name from version 0.4 of the interface on: JAX 0.11. */
+#if XLA_FFI_API_MINOR >= 4
+typedef XLA_FFI_InternalExtension Extension;
+#else
+typedef XLA_FFI_Extension_Base Extension;
+#endif
+
 /* XLA asks once for the version of the interface. */
 static int asked_for_metadata(XLA_FFI_CallFrame *frame) {
-  XLA_FFI_Extension_Base *extension = frame->extension_start;
+  Extension *extension = frame->extension_start;
   if (!extension || extension->type != XLA_FFI_Extension_Metadata) return 0;
   XLA_FFI_Metadata *metadata = ((XLA_FFI_Metadata_Extension *)extension)->metadata;
   metadata->api_version.major_version = XLA_FFI_API_MAJOR;
