@@ -191,7 +191,8 @@ def _add(x: Any, y: Any) -> Any:
 
 def _one_minus_square(x: Any) -> Any:
     """$1-x^2$, in gates where x is the tanh of a half."""
-    above, below = _add(1, x), _add(1, -x)
+    one = sp.Integer(1)
+    above, below = _add(one, x), _add(one, -x)
     return 1 - x**2 if above == 1 + x else above * below
 
 
