@@ -92,10 +92,13 @@ def trained_with(name: str) -> str:
 
 def reached(name: str) -> Iterator[str]:
     """Tables of every result there is."""
-    if name in REAL:
+    for file in REAL:
+        if file != name and not file.startswith(f"{name}_"):
+            continue
         lines = [
-            [rule, spread(values, ".1f"), str(len(values))] for rule, values in accuracies(name)
+            [rule, spread(values, ".1f"), str(len(values))] for rule, values in accuracies(file)
         ]
+        yield f"{REAL[file][0].upper()}{REAL[file][1:]}:"
         yield table(["rule", "test accuracy (%)", "seeds"], lines)
     for path in sorted(STUDIES.glob("*.json")):
         results = load_export(path)
