@@ -92,15 +92,16 @@ def rounds_to(level: float, rows: list[dict]) -> str:
 
 
 def new_speaker() -> Iterator[str]:
-    """A sixth speaker, and how many of his words win the gap back."""
+    """A sixth speaker, and how many words win the gap back."""
     content = json.loads((MEASURED / "new_speaker.json").read_text())
     rows = [row for row in content["rows"] if row["chosen"]]
     yield "## A new speaker, learned from online {#new-speaker}"
     yield (
         "A network that learned the digits of five speakers goes on learning from a sixth, a word "
         "at a time, each heard once: after so many words of each digit, the share of right answers "
-        "on his test words and on those of the five (%), mean and spread over the speakers. The "
-        "rate to go on with was chosen on other words of his. By `bench/new_speaker.py`."
+        "on test words of the new speaker and of the five (%), mean and spread over six such "
+        "speakers. The rate to go on with was chosen on other words of the new ones. By "
+        "`bench/new_speaker.py`."
     )
     marks = sorted({row["rounds"] for row in rows})
     lines = []

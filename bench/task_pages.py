@@ -83,7 +83,7 @@ def trained_with(name: str) -> str:
     back = "recurrent" if network.recurrent else "not recurrent"
     every = learning.update_every
     return (
-        f"{'-'.join([network.conv] * bool(network.conv) + hidden)} {network.neuron} neurons, "
+        f"{'-'.join(([network.conv] if network.conv else []) + hidden)} {network.neuron} neurons, "
         f"{back}; Adam at {learning.learning_rate:g}, batches of {learning.batch}, "
         f"{learning.epochs} epochs, an update "
         f"{'a sequence' if every is None else f'every {every} steps'}."
