@@ -92,7 +92,9 @@ def learner(rule: str, settings: Settings, updates: int, dt: float, seed: int) -
     """The learner; an update a sequence."""
     n, draw = settings.hidden, np.random.default_rng(seed)
     logs = draw.uniform(np.log(settings.tau_low), np.log(settings.tau_high), n)
-    neuron = tg.LIF(tau_mem=np.exp(logs), surrogate=tg.SuperSpike(slope=settings.surrogate_slope))
+    neuron = tg.LIF(
+        tau_mem=tg.Positive(np.exp(logs)), surrogate=tg.SuperSpike(slope=settings.surrogate_slope)
+    )
     back = tg.Dense(n, n, gain=settings.recurrent_gain)
     layer = tg.Layer(tg.Dense(12, n, gain=settings.input_gain), neuron, recurrent=back)
     readout = tg.Readout(n, 7, tau=settings.tau_readout)

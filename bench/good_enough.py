@@ -1,6 +1,13 @@
 """Write docs/when_is_it_good_enough.md from the exported results of studies, and nothing else."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean
+
+from result import FOLDER as MEASURED
+from tables import source, spread
+from tables import table as plain
 
 from tracegrad.study.export import load_export
 from tracegrad.study.report import by_task, table
@@ -76,11 +83,53 @@ def part(results: Results) -> list[str]:
     return texts
 
 
+def rounds_to(level: float, rows: list[dict]) -> str:
+    """After how many rounds the mean over speakers is at a level, in words."""
+    for rounds in sorted({row["rounds"] for row in rows}):
+        if mean(row["accuracy"] for row in rows if row["rounds"] == rounds) >= level:
+            return f"{rounds} word{'s' * (rounds > 1)} of each digit"
+    return "more words than were tried"
+
+
+def new_speaker() -> Iterator[str]:
+    """A sixth speaker, and how many words win the gap back."""
+    content = json.loads((MEASURED / "new_speaker.json").read_text())
+    rows = [row for row in content["rows"] if row["chosen"]]
+    yield "## A new speaker, learned from online {#new-speaker}"
+    yield (
+        "A network that learned the digits of five speakers goes on learning from a sixth, a word "
+        "at a time, each heard once: after so many words of each digit, the share of right answers "
+        "on test words of the new speaker and of the five (%), mean and spread over six such "
+        "speakers. The rate to go on with was chosen on other words of the new ones. By "
+        "`bench/new_speaker.py`."
+    )
+    marks = sorted({row["rounds"] for row in rows})
+    lines = []
+    for rule in dict.fromkeys(row["rule"] for row in rows):
+        mine = [row for row in rows if row["rule"] == rule]
+        for name, who in (("accuracy", "new speaker"), ("others", "the five")):
+            by = [[100 * row[name] for row in mine if row["rounds"] == mark] for mark in marks]
+            lines.append([f"`{rule}`: {who}", *(spread(values, ".1f") for values in by)])
+    yield plain(["rule", *map(str, marks)], lines)
+    for rule in dict.fromkeys(row["rule"] for row in rows):
+        mine = [row for row in rows if row["rule"] == rule]
+        before = mean(row["others"] for row in mine if row["rounds"] == 0)
+        after = mean(row["others"] for row in mine if row["rounds"] == marks[-1])
+        yield (
+            f"- `{rule}`: what it had on the five at first, {100 * before:.1f} %, it has on the "
+            f"new speaker after {rounds_to(before, mine)}, and within five points of that after "
+            f"{rounds_to(before - 0.05, mine)}. Of the five it keeps {100 * after:.1f} %: it hears "
+            "nothing of them meanwhile."
+        )
+    yield f"{source(content)}"
+
+
 def page() -> str:
     """The whole page."""
     texts = [HEAD.strip()]
     for path in sorted(FOLDER.glob("*.json")):
         texts += part(load_export(path))
+    texts += new_speaker()
     return "\n\n".join(texts) + "\n"
 
 

@@ -83,7 +83,7 @@ def trained_with(name: str) -> str:
     back = "recurrent" if network.recurrent else "not recurrent"
     every = learning.update_every
     return (
-        f"{'-'.join([network.conv] * bool(network.conv) + hidden)} {network.neuron} neurons, "
+        f"{'-'.join(([network.conv] if network.conv else []) + hidden)} {network.neuron} neurons, "
         f"{back}; Adam at {learning.learning_rate:g}, batches of {learning.batch}, "
         f"{learning.epochs} epochs, an update "
         f"{'a sequence' if every is None else f'every {every} steps'}."
@@ -92,10 +92,13 @@ def trained_with(name: str) -> str:
 
 def reached(name: str) -> Iterator[str]:
     """Tables of every result there is."""
-    if name in REAL:
+    for file in REAL:
+        if file != name and not file.startswith(f"{name}_"):
+            continue
         lines = [
-            [rule, spread(values, ".1f"), str(len(values))] for rule, values in accuracies(name)
+            [rule, spread(values, ".1f"), str(len(values))] for rule, values in accuracies(file)
         ]
+        yield f"{REAL[file][0].upper()}{REAL[file][1:]}:"
         yield table(["rule", "test accuracy (%)", "seeds"], lines)
     for path in sorted(STUDIES.glob("*.json")):
         results = load_export(path)

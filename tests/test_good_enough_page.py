@@ -1,5 +1,6 @@
 """docs/when_is_it_good_enough.md is what the exported results make it."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -73,3 +74,35 @@ def test_folds_of_a_rule_are_pairs(made):
     gaps = [found["eprop"][who] - found["bptt"][who] for who in found["bptt"]]
     assert len(gaps) == 6
     assert f"- rule eprop: **open** ({100 * np.mean(gaps):+.1f} points [" in made.PAGE.read_text()
+
+
+def test_the_part_of_a_new_speaker_is_that_of_the_chosen_rate(made):
+    content = json.loads((made.MEASURED / "new_speaker.json").read_text())
+    assert len({row["speaker"] for row in content["rows"]}) == 6
+    assert not content["commit"].endswith("dirty")
+    text = made.PAGE.read_text()
+    for rule in {row["rule"] for row in content["rows"]}:
+        by_rate: dict[float, list[float]] = {}
+        for row in content["rows"]:
+            if row["rule"] == rule and row["rounds"]:
+                by_rate.setdefault(row["rate"], []).append(row["chosen_by"])
+        rate = max(by_rate, key=lambda rate: np.mean(by_rate[rate]))
+        for rounds in (0, 10, 40):
+            key = (rule, rate, rounds)
+            right = [
+                100 * row["accuracy"]
+                for row in content["rows"]
+                if (row["rule"], row["rate"], row["rounds"]) == key
+            ]
+            assert f"{np.mean(right):.1f} ± {np.std(right, ddof=1):.1f}" in text
+
+
+def test_the_first_round_at_a_level_is_told(made):
+    rows = [
+        {"rounds": rounds, "accuracy": accuracy + more}
+        for rounds, accuracy in ((0, 0.5), (1, 0.7), (2, 0.9))
+        for more in (-0.1, 0.1)
+    ]
+    assert made.rounds_to(0.699, rows) == "1 word of each digit"
+    assert made.rounds_to(0.89, rows) == "2 words of each digit"
+    assert made.rounds_to(0.95, rows) == "more words than were tried"

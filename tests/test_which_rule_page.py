@@ -8,6 +8,10 @@ import pytest
 
 import tracegrad as tg
 from pages import ROOT
+from tracegrad.study.outcome import Outcome
+from tracegrad.study.statistics import Spread
+from tracegrad.study.store import Row
+from tracegrad.study.summary import Summary
 
 
 @pytest.fixture
@@ -62,6 +66,24 @@ def test_a_cell_that_is_taken_away_is_said_to_be_missing(guide, monkeypatch):
     monkeypatch.setattr(guide, "studied", lambda: studied)
     told = "\n".join(guide.missing())
     assert told.count("not measured") == sum(len(r.plan["groups"]) for r in studied)
+
+
+def test_the_lowest_floor_that_is_reached_is_told(guide, monkeypatch):
+    floors = {"no memory": 0.66, "one lag": 0.52, "both lags": 0.45}
+
+    def found(loss):
+        settings = {"task": "coin", "rule": f"r{loss}"}
+        outcome = Outcome("done", metrics={"floors": floors})
+        row = Row("", "cell", settings, {}, 0, {}, outcome, "")
+        mean = Spread(loss, None, 1)
+        return Summary(settings, [row], mean, mean, None, None, None, None, None)
+
+    some = [found(loss) for loss in (0.9, 0.66, 0.53, 0.46, 0.458)]
+    monkeypatch.setattr(guide, "summaries", lambda results: some)
+    told = list(guide.floors(guide.studied()[0]))
+    assert told[0].endswith("with a loss of 0.9000, is above every floor.")
+    ends = ["no memory* (0.6600).", *["one lag* (0.5200)."] * 2, "both lags* (0.4500)."]
+    assert all(line.endswith(end) for line, end in zip(told[1:], ends, strict=True))
 
 
 def test_the_map_is_that_of_the_rules(places):
