@@ -38,13 +38,14 @@ whole bit: it needs no chance, but three times the memory of an 8-bit weight. It
 significant bits, so of weights with many bits, whose changes are more of them, it cuts changes."""
 WHOLE = """## Nothing but whole numbers
 
-{presets} Of the spoken digits one in {share} of the training recordings is used, with the whole
-official test set and {spoken_hidden} neurons for {spoken_epochs} epochs; digits are whole, with 128
-neurons for {epochs}. The learning rate of speech is the one of three with the least training loss
-in float."""
+{presets}
+
+Of the spoken digits one in {share} of the training recordings is used, with the whole official test
+set and {spoken_hidden} neurons for {spoken_epochs} epochs; digits are whole, with 128 neurons for
+{epochs}. The learning rate of speech is the one of three with the least training loss in float."""
 PRESETS = {
-    "mcu8": """The preset `mcu8`: weights of 8 bits changed by chance, states, traces and signals of
-16 bits, decays of 12.""",
+    "mcu8": "The preset `mcu8`: weights of 8 bits changed by chance, states, traces and signals\n"
+    "of 16 bits, decays of 12.",
     "loihi1": "`loihi1`: traces of 7 bits, one draw a step for all synapses of a matrix.",
     "loihi2": "`loihi2`: the same, and signals and slopes that fit a trace.",
     "reckon": "`reckon`: a weight goes one bit up or down at a time.",
