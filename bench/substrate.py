@@ -139,12 +139,12 @@ def bits(given: argparse.Namespace) -> list[dict]:
 
 
 def whole(given: argparse.Namespace) -> list[dict]:
-    """All numbers of the 8-bit microcontroller, beside float."""
-    rows = []
+    """All numbers of a platform on which something can learn, beside float."""
+    rows, there = [], {"float": IDEAL} | {name: substrate(name) for name in given.substrates}
     for make in (digits, spoken) if given.data else (digits,):
         work = make(given)
         for seed in range(given.seeds):
-            for name, where in {"float": IDEAL, "mcu8": substrate("mcu8")}.items():
+            for name, where in there.items():
                 result = work.seeded(seed).trained(where)
                 rows.append(told(result, task=work.task.name, substrate=name, seed=seed))
     return rows
@@ -231,9 +231,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--rate", type=float, default=6.0)
-    parser.add_argument("--bits", type=int, nargs="+", default=[2, 3, 4, 6, 8, 16])
+    parser.add_argument("--bits", type=int, nargs="+", default=[2, 3, 4, 6, 8, 12, 16])
     parser.add_argument("--percents", type=int, nargs="+", default=[0, 10, 20, 30, 40])
     parser.add_argument("--epochs-there", type=int, default=3)
+    parser.add_argument("--substrates", nargs="+", default=["mcu8", "loihi1", "loihi2", "reckon"])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--share", type=int, default=3)
     parser.add_argument("--spoken-hidden", type=int, default=64)

@@ -19,9 +19,9 @@ from tracegrad.export.stream import stream
 from tracegrad.substrate.fixed import Fixed, Wrap
 from tracegrad.substrate.from_preset import substrate
 from tracegrad.substrate.number import Number
-from tracegrad.substrate.rounding import Floor, Stochastic
+from tracegrad.substrate.rounding import Floor, Nearest, Stochastic
 from tracegrad.substrate.scale import PerMatrix
-from tracegrad.substrate.update import Direct
+from tracegrad.substrate.update import Accumulate, Direct
 from tracegrad.substrate.weights import Weights
 
 NEURONS = {
@@ -42,6 +42,9 @@ PAIRS = [(r, n) for r in ("eprop", "block_diagonal", "decolle") for n in NEURONS
 PLATFORMS = ("loihi1", "loihi2", "mcu8", "reckon")  # those on which the simulation learns
 MCU8 = substrate("mcu8")
 SUBSTRATES = {name: substrate(name) for name in PLATFORMS} | {
+    "accumulate": replace(
+        MCU8, weights=Weights(Fixed(8), PerMatrix(), Accumulate(Fixed(12, 10), Nearest()))
+    ),
     # What mcu8 has not: floor, wrapping, no sign, one draw for all, one bit at most.
     "odd": replace(
         MCU8,

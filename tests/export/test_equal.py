@@ -89,6 +89,18 @@ def test_ottt_has_traces_of_lines(compiler, tmp_path):
     assert ran(tmp_path, done.files, compiler, *STRICT, "-O2") == "equal for 500 steps\n"
 
 
+def test_accumulators_beside_the_weights(compiler, tmp_path):
+    """What is left over of a change is kept and fires; a library that keeps nothing is found."""
+    done = case("eprop", "LIF", 1000, "accumulate", rate=2.0**-4)
+    assert_learned(done)
+    assert np.abs(done.end["kept.input"]).max() > 2**9 and "tg_kept" in done.files["learner.h"]
+    assert ran(tmp_path, done.files, compiler, *STRICT, *SANITISED) == "equal for 1000 steps\n"
+    old, new = "tg_fit(*kept + fine, TG_KEPT)", "tg_fit(fine, TG_KEPT)"
+    changed = {name: text.replace(old, new) for name, text in done.files.items()}
+    assert changed != done.files
+    assert ran(tmp_path, changed, compiler, "-O1", "-w").startswith("different at step")
+
+
 def test_operations_are_counted(compiler):
     """Draws: one for each number that is rounded by chance, and no other."""
     done = case("eprop", "LIF", STEPS)
@@ -102,6 +114,14 @@ def test_operations_are_counted(compiler):
 def test_other_roundings_and_overflows(compiler, tmp_path):
     done = case("block_diagonal", "CubaLIF", STEPS, "odd")
     assert np.any(done.rates > 0.01)
+    assert ran(tmp_path, done.files, compiler, *STRICT, *SANITISED) == f"equal for {STEPS} steps\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rule", "neuron"), [("ottt", "LIF"), ("decolle", "ALIF")])
+def test_other_rules_with_accumulators(compiler, tmp_path, rule, neuron):
+    done = case(rule, neuron, STEPS, "accumulate", rate=2.0**-4)
+    assert_learned(done)
     assert ran(tmp_path, done.files, compiler, *STRICT, *SANITISED) == f"equal for {STEPS} steps\n"
 
 

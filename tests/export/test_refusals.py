@@ -23,7 +23,6 @@ from tracegrad.substrate.number import Number
 from tracegrad.substrate.rounding import Lfsr
 from tracegrad.substrate.slopes import HeldSurrogate
 from tracegrad.substrate.substrate import Placed
-from tracegrad.substrate.update import Accumulate
 from tracegrad.substrate.weights import Weights
 
 HELD = Number(Fixed(16, 8))
@@ -103,7 +102,7 @@ def test_substrates_that_the_library_has_not():
     for numbers, message in (
         (replace(mcu8, slopes=None), "8-bit microcontroller has no format for slopes, so whole"),
         (replace(mcu8, signal_threshold=0.1), "no mismatch and no signal threshold"),
-        (replace(mcu8, weights=Weights(update=Accumulate())), "no accumulator, threshold or"),
+        (replace(mcu8, weights=Weights(threshold=0.5)), "no threshold or chance to be changed"),
         (replace(mcu8, traces=Number(Fixed(8), Lfsr())), "The device does not round by Lfsr"),
     ):
         with pytest.raises(UsageError, match=message):

@@ -21,6 +21,7 @@ from tracegrad.learn.signals.local_readout import LocalReadout
 from tracegrad.run.learner_state import stream_of
 from tracegrad.substrate.decays import HeldDecays
 from tracegrad.substrate.number import Number
+from tracegrad.substrate.update import Accumulate
 
 SHIFT_POINT = 15  # bits of 1 - 2^-d, d up to 15
 MOST_EVENTS = 255  # that a line counts in a step
@@ -153,9 +154,20 @@ def _numbers(device: Device) -> Macros:
     update = substrate.weights.update
     made["WEIGHT"] = _format(substrate.weights.format, update.rounding)
     made["WEIGHT_ROUNDING"] = _rounding(update.rounding)
-    made["WEIGHT_MOST"] = update.most or 0
+    made |= _update(update)
     stage: Any = device.learner.deployed(device.state).discretise().stages[0]
     return made | {"SLOPE_TABLE": slope_table(stage.neuron.neuron.surrogate)}
+
+
+def _update(update: Any) -> Macros:
+    """How a change gets into a weight: the most bits of one, or the accumulator beside it."""
+    if not isinstance(update, Accumulate):
+        return {"ACCUMULATES": 0, "WEIGHT_MOST": update.most or 0}
+    return {
+        "ACCUMULATES": 1,
+        "KEPT": _format(update.format, update.rounding),
+        "KEPT_FRACTION": update.format.fraction,
+    }
 
 
 def _format(format: Any, rounding: Any) -> str:

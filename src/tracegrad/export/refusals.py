@@ -14,7 +14,7 @@ from tracegrad.substrate.carried import RoundedSignal, RoundedTraces
 from tracegrad.substrate.presets import Preset
 from tracegrad.substrate.rounding import Floor, Nearest, Stochastic
 from tracegrad.substrate.substrate import Substrate
-from tracegrad.substrate.update import Direct
+from tracegrad.substrate.update import Accumulate, Direct
 
 FORMATS = ("weights", "states", "decays", "slopes", "traces", "signals")
 
@@ -89,9 +89,10 @@ def check_substrate(substrate: Substrate) -> None:
     update = weights.update
     if substrate.mismatch is not None or substrate.signal_threshold:
         raise UsageError("The device has no mismatch and no signal threshold. Leave them out.")
-    if weights.threshold or weights.chance < 1 or not isinstance(update, Direct):
+    if weights.threshold or weights.chance < 1 or not isinstance(update, Direct | Accumulate):
         raise UsageError(
-            "Weights change directly on the device: no accumulator, threshold or chance."
+            "Weights change directly on the device or through an accumulator: no threshold or "
+            "chance to be changed at all. Leave them out."
         )
     numbers: Any = (substrate.states, substrate.slopes, substrate.traces, substrate.signals)
     for rounding in (update.rounding, *(number.rounding for number in numbers)):

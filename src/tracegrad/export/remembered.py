@@ -1,6 +1,6 @@
 """Remembered: all that a device remembers, as whole numbers in the order of the C structure."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
@@ -10,8 +10,14 @@ from tracegrad.learn.influence import Trace
 from tracegrad.model.neuron import CURRENT
 from tracegrad.run.learner_state import LearnerState, stream_of
 from tracegrad.substrate.number import Number
+from tracegrad.substrate.update import Accumulate
 from tracegrad.substrate.weights import by_name
 
+MATRICES = {
+    "0.layers.0.input.weight": "input",
+    "0.layers.0.recurrent.weight": "recurrent",
+    "0.readout.input.weight": "readout",
+}
 FACTOR = 2654435761  # an odd number whose multiples spread over 32 bits (Knuth)
 
 
@@ -42,6 +48,7 @@ def remembered(device: Device, state: LearnerState) -> Remembered:
         "outputs": _whole(readout.z[0], device.substrate.states),
     }
     found |= {f"weights.{name}": k for name, k in weights(device, state).items()}
+    found |= {f"kept.{name}": k for name, k in _kept(device, state).items()}
     found |= {f"traces.{name}": value for name, value in _traces(device, state, names).items()}
     return Remembered(found)
 
@@ -49,15 +56,24 @@ def remembered(device: Device, state: LearnerState) -> Remembered:
 def weights(device: Device, state: LearnerState) -> dict[str, Int[Array, "n m"]]:
     """The stored weights by matrix, in least significant bits."""
     values, lsb = dict(by_name((state.network,))), state.placed.weights.lsb
-    short = {
-        "0.layers.0.input.weight": "input",
-        "0.layers.0.recurrent.weight": "recurrent",
-        "0.readout.input.weight": "readout",
-    }
     return {
         name: jnp.round(values[path] / lsb[path]).astype(jnp.int32)
-        for path, name in short.items()
+        for path, name in MATRICES.items()
         if path in values
+    }
+
+
+def _kept(device: Device, state: LearnerState) -> dict[str, Int[Array, "n m"]]:
+    """What accumulators hold by matrix, in their least significant bits."""
+    weights: Any = device.substrate.weights
+    kept = state.placed.weights.kept
+    if not isinstance(weights.update, Accumulate):
+        return {}
+    fine = 2.0**weights.update.format.fraction
+    return {
+        name: jnp.round(kept[path] * fine).astype(jnp.int32)
+        for path, name in MATRICES.items()
+        if path in kept
     }
 
 

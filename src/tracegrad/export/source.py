@@ -7,6 +7,7 @@ import numpy as np
 
 from tracegrad.export.device import Block, Device
 from tracegrad.export.model import Model, Value
+from tracegrad.substrate.update import Accumulate
 
 FIXED = ("fixed.h", "learner.h", "learner.c", "test.c", "start.c", "flash.ld", "Makefile")
 LIMITS = ((8, "int8_t"), (16, "int16_t"), (32, "int32_t"))
@@ -51,6 +52,8 @@ def _model_header(device: Device, model: Model) -> str:
         "tg_weight": substrate.weights.format,
         "tg_slope_type": substrate.slopes.format,
     }
+    update = substrate.weights.update
+    types["tg_kept"] = update.format if isinstance(update, Accumulate) else types["tg_weight"]
     names = [f"typedef {_integer(f.low, f.high)} {name};" for name, f in types.items()]
     weights = ", ".join(braced(a) for a in model.arrays.values())
     macros = model.macros | {"WEIGHTS": f"{{{weights}}}"}

@@ -97,8 +97,8 @@ static void tg_learn_hidden(tg_learner *learner, const uint8_t events[TG_INPUTS]
 #endif
             const int64_t met = tg_push(&neuron, &traces->input[0][j][i], TG_NEURONS * TG_INPUTS,
                                         filtered, events[i], &input, index);
-            tg_change(&learner->weights.input[j][i], neuron.signal * met, TG_INPUT_SHIFT,
-                      &input.weight, index);
+            TG_CHANGE(learner, input[j][i], neuron.signal * met, TG_INPUT_SHIFT, &input.weight,
+                      index);
         }
 #if TG_RECURRENT
         for (unsigned i = 0; i < TG_NEURONS; i++) {
@@ -111,8 +111,8 @@ static void tg_learn_hidden(tg_learner *learner, const uint8_t events[TG_INPUTS]
                                         TG_NEURONS * TG_NEURONS, filtered,
                                         learner->spikes_before[i], &recurrent, index);
             if (TG_AUTAPSES || i != j) {
-                tg_change(&learner->weights.recurrent[j][i], neuron.signal * met,
-                          TG_RECURRENT_SHIFT, &recurrent.weight, index);
+                TG_CHANGE(learner, recurrent[j][i], neuron.signal * met, TG_RECURRENT_SHIFT,
+                          &recurrent.weight, index);
             }
         }
 #endif
@@ -129,8 +129,8 @@ static void tg_learn_readout(tg_learner *learner, const int32_t errors[TG_OUTPUT
             const int64_t after = TG_KAPPA * (int64_t)*trace +
                                   TG_READOUT_GAIN * (int64_t)learner->spikes[i] * TG_ONE_TRACE;
             *trace = (tg_trace)tg_hold(after, TG_DECAY_FRACTION, TG_TRACE, &rows, index);
-            tg_change(&learner->weights.readout[k][i], errors[k] * (int64_t)*trace,
-                      TG_READOUT_SHIFT, &weight, index);
+            TG_CHANGE(learner, readout[k][i], errors[k] * (int64_t)*trace, TG_READOUT_SHIFT,
+                      &weight, index);
         }
     }
 }

@@ -22,18 +22,42 @@ static inline tg_emission tg_emission_of(const tg_state rows[TG_ROWS][TG_NEURONS
     return tg_emit(tg_slope(tg_distance(one)));
 }
 
+#if TG_ACCUMULATES
+#define TG_CHANGE(learner, place, ...) \
+    tg_change(&(learner)->weights.place, &(learner)->kept.place, __VA_ARGS__)
+
+/* The whole bits of what was kept and a change, `shift` bits finer than one; the rest is kept. */
+static inline int64_t tg_bits(int64_t change, int shift, tg_kept *kept, const tg_draws *draws,
+                              uint32_t index) {
+    const int64_t fine =
+        tg_round(change, shift - TG_KEPT_FRACTION, TG_WEIGHT_ROUNDING, draws, index);
+    const int64_t total = tg_fit(*kept + fine, TG_KEPT);
+    const int64_t bits = total / tg_power(TG_KEPT_FRACTION);
+    *kept = (tg_kept)(total - bits * tg_power(TG_KEPT_FRACTION));
+    return bits;
+}
+#else
+#define TG_CHANGE(learner, place, ...) tg_change(&(learner)->weights.place, 0, __VA_ARGS__)
+
+/* The whole bits of a change, `shift` bits finer than one; nothing is kept. */
+static inline int64_t tg_bits(int64_t change, int shift, const tg_kept *kept,
+                              const tg_draws *draws, uint32_t index) {
+    const int64_t bits = tg_round(change, shift, TG_WEIGHT_ROUNDING, draws, index);
+    (void)kept;
+    if (TG_WEIGHT_MOST == 0) {
+        return bits;
+    }
+    return bits > TG_WEIGHT_MOST ? TG_WEIGHT_MOST : bits < -TG_WEIGHT_MOST ? -TG_WEIGHT_MOST : bits;
+}
+#endif
+
 /* A weight moved against its gradient, `shift` bits finer than its least significant bit. */
-static inline void tg_change(tg_weight *weight, int64_t gradient, int shift,
+static inline void tg_change(tg_weight *weight, tg_kept *kept, int64_t gradient, int shift,
                              const tg_draws *draws, uint32_t index) {
-    if (gradient == 0) {
-        return;
+    if (gradient != 0) {
+        const int64_t bits = tg_bits(-gradient, shift, kept, draws, index);
+        *weight = (tg_weight)tg_fit(*weight + bits, TG_WEIGHT);
     }
-    int64_t bits = tg_round(-gradient, shift, TG_WEIGHT_ROUNDING, draws, index);
-    if (TG_WEIGHT_MOST > 0) {
-        bits = bits > TG_WEIGHT_MOST ? TG_WEIGHT_MOST : bits;
-        bits = bits < -TG_WEIGHT_MOST ? -TG_WEIGHT_MOST : bits;
-    }
-    *weight = (tg_weight)tg_fit(*weight + bits, TG_WEIGHT);
 }
 
 #include "rule.h"
@@ -44,6 +68,9 @@ void tg_init(tg_learner *learner) {
     static const tg_random signal_draws = {TG_SIGNAL_KEY, 0u};
     static const tg_random weight_draws = {TG_WEIGHT_KEY, 0u};
     learner->weights = weights;
+#if TG_ACCUMULATES
+    memset(&learner->kept, 0, sizeof learner->kept);
+#endif
     learner->trace_draws = trace_draws;
     learner->signal_draws = signal_draws;
     learner->weight_draws = weight_draws;
@@ -157,6 +184,13 @@ uint32_t tg_digest(const tg_learner *learner) {
     TG_SUM(sum, learner->weights.recurrent, tg_weight);
 #endif
     TG_SUM(sum, learner->weights.readout, tg_weight);
+#if TG_ACCUMULATES
+    TG_SUM(sum, learner->kept.input, tg_kept);
+#if TG_RECURRENT
+    TG_SUM(sum, learner->kept.recurrent, tg_kept);
+#endif
+    TG_SUM(sum, learner->kept.readout, tg_kept);
+#endif
     TG_SUM(sum, learner->traces.input, tg_trace);
 #if TG_RECURRENT
     TG_SUM(sum, learner->traces.recurrent, tg_trace);

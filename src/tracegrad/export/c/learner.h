@@ -16,6 +16,17 @@ typedef struct {
     tg_weight readout[TG_OUTPUTS][TG_NEURONS];
 } tg_weights;
 
+#if TG_ACCUMULATES
+/* What is left over of the changes of each weight, in 2^-TG_KEPT_FRACTION of its least bit. */
+typedef struct {
+    tg_kept input[TG_NEURONS][TG_INPUTS];
+#if TG_RECURRENT
+    tg_kept recurrent[TG_NEURONS][TG_NEURONS];
+#endif
+    tg_kept readout[TG_OUTPUTS][TG_NEURONS];
+} tg_accumulators;
+#endif
+
 typedef struct tg_learner tg_learner;
 
 /* What a neuron's rows do to its output. */
@@ -28,6 +39,9 @@ typedef struct {
 /* All there is: declare one, for example `static tg_learner learner;`. */
 struct tg_learner {
     tg_weights weights;
+#if TG_ACCUMULATES
+    tg_accumulators kept;
+#endif
     tg_state rows[TG_ROWS][TG_NEURONS];
     tg_state before[TG_ROWS][TG_NEURONS];
     tg_state outputs[TG_OUTPUTS];

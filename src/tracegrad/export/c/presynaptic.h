@@ -40,13 +40,13 @@ static void tg_learn_hidden(tg_learner *learner, const uint8_t events[TG_INPUTS]
                                          TG_DRAWS_DRIVE, j);
         const int64_t signal = learner->signals[j] * emission * driven;
         for (unsigned i = 0; i < TG_INPUTS; i++) {
-            tg_change(&learner->weights.input[j][i], signal * traces->input[i], TG_INPUT_SHIFT,
+            TG_CHANGE(learner, input[j][i], signal * traces->input[i], TG_INPUT_SHIFT,
                       &input_weight, (uint32_t)(j * TG_INPUTS + i));
         }
 #if TG_RECURRENT
         for (unsigned i = 0; i < TG_NEURONS; i++) {
             if (TG_AUTAPSES || i != j) {
-                tg_change(&learner->weights.recurrent[j][i], signal * traces->recurrent[i],
+                TG_CHANGE(learner, recurrent[j][i], signal * traces->recurrent[i],
                           TG_RECURRENT_SHIFT, &recurrent_weight, (uint32_t)(j * TG_NEURONS + i));
             }
         }
@@ -66,7 +66,7 @@ static void tg_learn_readout(tg_learner *learner, const int32_t errors[TG_OUTPUT
                       TG_DRAWS_READOUT_DRIVE, k);
         const int64_t emission = tg_factor(learner, 1, -TG_TRACE_FRACTION, TG_DRAWS_READOUT_EMISSION, k);
         for (unsigned i = 0; i < TG_NEURONS; i++) {
-            tg_change(&learner->weights.readout[k][i],
+            TG_CHANGE(learner, readout[k][i],
                       errors[k] * driven * emission * learner->traces.readout[i],
                       TG_READOUT_SHIFT, &weight, (uint32_t)(k * TG_NEURONS + i));
         }
