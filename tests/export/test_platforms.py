@@ -63,7 +63,7 @@ def test_the_library_is_the_simulation_s_twin(compiler, tmp_path, name):
 MUTANTS = {
     "a draw for each element": ("loihi1", "TG_CHANCE ? index : 0u", "index"),
     "no slope at the lowest distance": ("loihi2", "at < TG_SLOPES", "at < TG_SLOPES - 1"),
-    "more than a bit": ("reckon", "if (TG_WEIGHT_MOST > 0)", "if (0)"),
+    "more than a bit": ("reckon", "if (TG_WEIGHT_MOST == 0)", "if (1)"),
     "traces with a sign": ("reckon", "return k < format.low", "return k < -format.high"),
 }
 

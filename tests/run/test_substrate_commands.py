@@ -75,6 +75,8 @@ def test_a_run_is_exported_for_a_device_with_single_precision(done, tiny_digits,
     command = ["export", "c", str(done.path), "--out", str(out), "--steps", "40"]
     assert cli.main(command) == 2
     assert "Give its numbers: --substrate mcu8, or float32." in capsys.readouterr().err
+    assert cli.main([*command, "--substrate", "xylo"]) == 2
+    assert "has no part that learns" in capsys.readouterr().err
     assert cli.main([*command, "--substrate", "float32", "--learning-rate", "0.03"]) == 0
     assert "gradient descent, rate 0.03" in capsys.readouterr().out
     if shutil.which("make") is None or shutil.which("cc") is None:
