@@ -104,6 +104,41 @@ def roofline(content: dict) -> str:
     return "\n\n".join(["## Roofline", intro, table(heads, lines), where])
 
 
+def gpu(content: dict) -> str:
+    """Both kinds of product side by side."""
+    settings = content["settings"]
+    peaks = {kind: settings[f"peaks, {kind}"] for kind in KINDS}
+    intro = GPU.format(
+        device=settings["device"],
+        copy=peaks["float32"]["copy_in_memory"] / 1e12,
+        **{kind: peak["product"] / 1e12 for kind, peak in peaks.items()},
+    )
+    by_row: dict[tuple[str, str], dict[str, dict]] = {}
+    for row in content["rows"]:
+        by_row.setdefault((row["workload"], row["row"]), {})[row["products"]] = row
+    heads = ["work and row", *(f"{kind} ({unit})" for kind in KINDS for unit in ("ms", "×"))]
+    lines = [
+        [f"{work}: {name}", *(cell for kind in KINDS for cell in timed(found.get(kind)))]
+        for (work, name), found in by_row.items()
+    ]
+    return "\n\n".join(["## On a GPU", intro, table(heads, lines), source(content)])
+
+
+def timed(row: dict | None) -> list[str]:
+    """Median and ratio, or nothing where it was not measured."""
+    return ["", ""] if row is None else [f"{row['ms']:.2f}", f"{row['ratio']:.2f}"]
+
+
+def vehicles(content: dict) -> str:
+    """Two ways to carry events, beside products."""
+    heads = ["work and row", "median (ms)", "× expert BPTT"]
+    lines = [
+        [f"{row['workload']}: {row['row']}", f"{row['ms']:.1f}", f"{row['ratio']:.2f}"]
+        for row in content["rows"]
+    ]
+    return "\n\n".join(["## What carries events", VEHICLES, table(heads, lines), source(content)])
+
+
 def series(rows: list[dict], quantity: str) -> dict[str, dict[float, float]]:
     """Of each plan: value of the axis -> time or memory."""
     names = dict.fromkeys(name for row in rows for name in row.get(quantity, {}))
@@ -168,6 +203,17 @@ copy {cached:.0f} GB/s within the cache (4 MB) and {far:.0f} GB/s in memory (256
 write counted. What a row has to do at least is counted from its sizes and spikes
 (`tracegrad.bench.cost`); its bound is the longer of the two, at the faster copy. Events do few
 operations, in rows, so neither peak binds them."""
+VEHICLES = """Events could go as lists through gathers and scatters of XLA itself, which needs no
+compiler. They are given the lists of the input's spikes ready made, and the smallest bounds that
+hold; the C that is written from the neuron finds them in the array, as in use. Both compute the
+gradient of `stop-gradient`, with Adam."""
+KINDS = ("float32", "bfloat16")
+GPU = """The same training steps on one {device}, where events do not run. Products are of float32
+({float32:.0f} TFLOP/s by XLA for 8192 x 8192 matrices), or of bfloat16 summed in float32
+({bfloat16:.0f} TFLOP/s); a copy of 256 MB reaches {copy:.2f} TB/s. The sizes of W1 are too small
+for such a device: most of its time goes into launching kernels, which is why ten time steps are
+one turn of a loop there (`tracegrad.model.over_time`; references included). `×` is to expert BPTT
+with the same products."""
 CURVES = """One size of W1 varies; T is varied for a single sequence. Exponents are of a power law
 fitted to the upper half of the points. A point is left out if its program needs more than
 {memory:g} GB or its first run takes longer than {limit:g} s. Memory is that of the compiled
@@ -177,6 +223,8 @@ PICTURE = "![Time and memory of a training step as one size grows](images/curves
 PARTS = {
     "speed": lambda content: f"## Every plan\n\n{speed(content)}",
     "peers": peers,
+    "vehicles": vehicles,
+    "gpu": gpu,
     "roofline": roofline,
     "curves": curves,
     "crossover": lambda content: f"## Products or events\n\n{crossover(content)}",

@@ -1,7 +1,9 @@
 """How much load is held, how many faults are survived, how many inputs tried, and what is lost?
 
 Runs the tests that count such things, writes `results/reliability.json` and the tables of
-docs/reliability.md. With `--slow` the long ones too: 300 kills and more, ten million events.
+docs/reliability.md. With `--slow` the long ones too: 300 kills and more, ten million events. The
+row of a file of tests stays, with its commit, until one of as long tests takes its place: so a long
+record can be made in pieces.
 """
 
 import argparse
@@ -42,11 +44,19 @@ COUNTS = (
     Count("run/test_keeper.py", "disk_faults", "calls to the disk that fail"),
     Count("run/test_checkpoint.py", "flips", "bytes of a checkpoint flipped"),
     Count("run/test_checkpoint.py", "truncations", "places at which a checkpoint is cut"),
+    Count("run/test_beside.py", "kills_beside",
+          "trainings killed whose arrays lie beside their checkpoint, and within a write",
+          of="kills_beside_within_a_write"),
+    Count("run/test_beside.py", "flips_beside", "bytes flipped of what lies beside a checkpoint"),
+    Count("run/test_beside.py", "disk_faults_beside",
+          "calls to the disk that fail for what lies beside it"),
     Count("run/test_keeper.py", "recovered", "newest checkpoints damaged, the one before used"),
     Count("run/test_kill.py", "locks", "second processes on a folder in use"),
     Count("run/test_control.py", "tests", "tests of files for a run that are garbage"),
     Count("test_fuzz.py", "inputs", "edits of good files for the readers"),
 )  # fmt: skip
+
+FILES = tuple(dict.fromkeys(count.file for count in COUNTS))
 
 
 def counted(report: Path) -> dict[str, dict]:
@@ -63,43 +73,67 @@ def counted(report: Path) -> dict[str, dict]:
     return found
 
 
-def tried(slow: bool, workers: int) -> dict[str, dict]:
-    """What the tests count; they run as they do elsewhere, by pytest."""
-    files = dict.fromkeys(f"tests/{count.file}" for count in COUNTS)
+def tried(files: list[str], slow: bool, workers: int) -> dict[str, dict]:
+    """What the tests of these files count; they run as they do elsewhere, by pytest."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         call = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), f"--junitxml={report}"]
         call += ["--slow"] * slow
-        subprocess.run([*call, *files], cwd=ROOT, env=os.environ)
-        return counted(report)
+        subprocess.run([*call, *(f"tests/{file}" for file in files)], cwd=ROOT, env=os.environ)
+        made = {"slow": slow, "commit": result.COMMIT}
+        return {file: row | made for file, row in counted(report).items()}
 
 
-def lines(content: dict) -> list[list[str]]:
+def record() -> dict[str, dict]:
+    """What was counted before; a row without a commit is of that of the file."""
+    path = result.FOLDER / "reliability.json"
+    if not path.is_file():
+        return {}
+    content = json.loads(path.read_text())
+    made = {"slow": content["settings"].get("slow", False), "commit": content["commit"]}
+    return {row["file"]: made | row for row in content["rows"]}
+
+
+def merged(before: dict[str, dict], found: dict[str, dict]) -> list[dict]:
+    """The rows of all files of tests, new ones in place of those of no longer tests."""
+    kept = {file: row for file, row in before.items() if row["slow"]}
+    rows = before | {f: row for f, row in found.items() if row["slow"] or f not in kept}
+    return [rows[file] for file in FILES if file in rows]
+
+
+def lines(rows: dict[str, dict]) -> list[list[str]]:
     """A line for each count that there is."""
-    rows = {row["file"]: row for row in content["rows"]}
     found = []
     for count in COUNTS:
         row = rows[count.file]
         if count.name in row:
             inside = f", {row[count.of]:,} of them" if count.of else ""
-            name = f"`tests/{count.file}`"
-            found.append([count.said, f"{row[count.name]:,}{inside}", str(row["failed"]), name])
+            times, long = f"{row[count.name]:,}{inside}", "yes" if row["slow"] else ""
+            name, commit = f"`tests/{count.file}`", row["commit"][:7]
+            found.append([count.said, times, str(row["failed"]), long, commit, name])
     return found
 
 
 def fuzzed(content: dict) -> str:
     """What readers were tried with by `make fuzz`."""
     rows = [
-        [r["target"], f"{r['inputs']:,}", f"{r['coverage']}", f"{r['memory_mib']}", "0"]
+        [
+            r["target"],
+            f"{r['seconds']}",
+            f"{r['inputs']:,}",
+            f"{r['coverage']}",
+            f"{r['memory_mib']}",
+            "0",
+            r.get("commit", content["commit"])[:7],
+        ]
         for r in content["rows"]
     ]
-    heads = ["reader", "inputs", "places reached", "memory (MiB)", "broke it"]
-    seconds, limits = content["rows"][0]["seconds"], content["settings"]
-    total = sum(row["inputs"] for row in content["rows"])
+    heads = ["reader", "seconds", "inputs", "places reached", "memory (MiB)", "broke it", "commit"]
+    limits, total = content["settings"], sum(row["inputs"] for row in content["rows"])
     said = (
-        f"Guided by coverage (`make fuzz`), {seconds} s for each reader, {total:,} inputs in all. "
-        f"A reader breaks by an error that it does not promise, by {limits['seconds_an_input']} s "
-        f"for one input, or by {limits['memory_mib']} MiB of its process."
+        f"Guided by coverage (`make fuzz`), {total:,} inputs in all. A reader breaks by an error "
+        f"that it does not promise, by {limits['seconds_an_input']} s of a core for one input, or "
+        f"by {limits['memory_mib']} MiB of its process."
     )
     return f"{said}\n\n{table(heads, rows)}\n\n{source(content)}"
 
@@ -119,10 +153,9 @@ def soaked(content: dict) -> str:
 def section() -> str:
     """What stands between the marks, from the result files and nothing else."""
     content = json.loads((result.FOLDER / "reliability.json").read_text())
-    heads = ["what was done", "times", "lost, wrong or crashed", "test"]
-    extra = ", the long tests too" if content["settings"]["slow"] else ""
-    head = f"Made by `make reliability`{extra}, from what the tests count.\n\n"
-    parts = [head + f"{table(heads, lines(content))}\n\n{source(content)}"]
+    heads = ["what was done", "times", "lost, wrong or crashed", "long tests too", "commit", "test"]
+    head = "Made by `make reliability`, from what the tests count."
+    parts = [f"{head}\n\n{table(heads, lines(record()))}\n\n{source(content)}"]
     for name, part in (("stream", soaked), ("fuzz", fuzzed)):
         if (path := result.FOLDER / f"{name}.json").is_file():
             parts.append(part(json.loads(path.read_text())))
@@ -140,15 +173,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slow", action="store_true", help="the long tests too")
     parser.add_argument("--workers", type=int, default=2, help="processes of pytest")
+    parser.add_argument("--only", nargs="*", choices=FILES, default=FILES, help="files of tests")
     parser.add_argument("--page", action="store_true", help="write the page only")
     given = parser.parse_args()
     if not given.page:
-        found = tried(given.slow, given.workers)
+        found = tried(given.only, given.slow, given.workers)
         failed = [row["file"] for row in found.values() if row["failed"]]
-        absent = [c.file for c in COUNTS if not found.get(c.file, {}).get(c.name)]
+        absent = [
+            c.file for c in COUNTS
+            if c.file in given.only and not found.get(c.file, {}).get(c.name)
+        ]  # fmt: skip
         if failed or absent:
             raise SystemExit(f"Failed: {failed or 'none'}. Without a count: {absent or 'none'}.")
-        print(result.write("reliability", {"slow": given.slow}, list(found.values())))
+        print(result.write("reliability", {}, merged(record(), found)))
     PAGE.write_text(written(PAGE.read_text()))
 
 

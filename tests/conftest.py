@@ -50,9 +50,18 @@ jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax" / WOR
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
-# The same examples in every run; a first example compiles, so no deadline.
-hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+# The same examples in every run; a first example compiles, so no deadline. With --slow there are
+# more: a property that compiles for every example says for itself how many are enough.
+for profile, examples in (("fixed", 1000), ("slow", 10_000)):
+    hypothesis.settings.register_profile(
+        profile, derandomize=True, deadline=None, database=None, max_examples=examples
+    )
 hypothesis.settings.load_profile("fixed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--slow"):
+        hypothesis.settings.load_profile("slow")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -6,6 +6,7 @@ A process of its own, because the number of devices is fixed when JAX starts.
 import json
 import os
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from jax.sharding import NamedSharding, PartitionSpec  # noqa: E402
 import tracegrad as tg  # noqa: E402
 from tiny import make_tiny  # noqa: E402
 from tracegrad.data.registry import TASKS, Entry  # noqa: E402
+from tracegrad.run import beside, flat  # noqa: E402
 from tracegrad.run.checkpoint import Checkpoint, from_bytes, to_bytes  # noqa: E402
 from tracegrad.run.cli import main  # noqa: E402
 from tracegrad.run.flat import flatten, unflatten  # noqa: E402
@@ -110,6 +112,39 @@ def moved(one: Ran, origin: Ran, goal: Ran) -> float:
     content = to_bytes(Checkpoint(flatten(origin.between), "{}"))
     state = unflatten(goal.between, from_bytes(content, "moved").arrays, "moved")
     return apart(one.ended.network, goal.call(state, *data())[0].network)
+
+
+def saved_beside(folder: Path) -> dict[str, Any]:
+    """Saved over eight devices in parts, a state goes on over any: the bits of one never saved."""
+    meshes = ("neuron=8", "data=2,neuron=4")
+    _, (one, eight, both) = compared(tg.rules.eprop(), 4, meshes)
+    keeper = Keeper(folder, "", put=beside.put)
+    saved, flat.whole = flat.whole, None  # no array is made whole
+    arrays = keeper.arrays(1, eight.between)
+    flat.whole = saved
+    keeper.save(1, Checkpoint(arrays, ""))
+    read = keeper.newest(1 << 24)
+    found = {}
+    for name, goal in (("one", one), ("eight", eight), ("both", both)):
+        state = keeper.take(read, goal.between)
+        shardings = [[leaf.sharding for leaf in jax.tree.leaves(s)] for s in (state, goal.between)]
+        where = jax.tree.map(lambda leaf: leaf.sharding, state)
+        never = jax.device_put(jax.tree.map(jnp.copy, eight.between), where)  # it will be donated
+        found[name] = {
+            "same": digest(state) == digest(eight.between),
+            "lies": shardings[0] == shardings[1],
+            "goes_on": digest(goal.call(state, *data())[0]) == digest(goal.call(never, *data())[0]),
+        }
+    resumed = eight.call(keeper.take(read, eight.between), *data())[0]
+    found["eight"]["uninterrupted"] = digest(resumed) == digest(eight.ended)
+    moved = both.call(keeper.take(read, both.between), *data())[0]
+    found["both"]["apart"] = apart(moved.network, eight.ended.network)
+    return found
+
+
+def digest(state: Any) -> str:
+    """Of every bit of a state."""
+    return sha256(to_bytes(Checkpoint(flatten(state), ""))).hexdigest()
 
 
 def stepped(one: Ran, mesh: str) -> float:
@@ -203,5 +238,6 @@ def over_meshes() -> dict[str, Any]:
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
-    done = command_line(Path(sys.argv[1])) if len(sys.argv) > 1 else over_meshes()
+    work = {"run": command_line, "beside": saved_beside}
+    done = work[sys.argv[1]](Path(sys.argv[2])) if len(sys.argv) > 1 else over_meshes()
     print(json.dumps(done))

@@ -145,7 +145,8 @@ def _is_key(value):
     return isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
-def _scan(*inputs, jaxpr, num_consts, num_carry, length, reverse, **_):
+def _scan(*inputs, jaxpr, length, reverse, **params):
+    num_consts, num_carry = _groups(**params)
     first = num_consts + num_carry
     consts, carry, xs = inputs[:num_consts], inputs[num_consts:first], inputs[first:]
     kept = [None] * length
@@ -153,6 +154,14 @@ def _scan(*inputs, jaxpr, num_consts, num_carry, length, reverse, **_):
         found = _closed(jaxpr, [*consts, *carry, *(x[step] for x in xs)])
         carry, kept[step] = found[:num_carry], found[num_carry:]
     return [*carry, *map(np.stack, zip(*kept, strict=True))]
+
+
+def _groups(num_consts=None, num_carry=None, ft_in=None, **_):
+    """How many inputs are constants and how many are carried: JAX 0.11 gives the groups."""
+    if ft_in is None:
+        return num_consts, num_carry
+    consts, carry, _ = ft_in.unpack()
+    return len(consts.vals), len(carry.vals)
 
 
 CONTROL = {

@@ -34,7 +34,8 @@ def test_results_come_from_a_clean_commit_where_nothing_failed(made):
     content = json.loads((made.result.FOLDER / "reliability.json").read_text())
     assert not content["commit"].endswith("dirty")
     assert all(row["failed"] == 0 < row["tests"] for row in content["rows"])
-    assert len(made.lines(content)) == len(made.COUNTS)
+    assert not any(row["commit"].endswith("dirty") for row in made.record().values())
+    assert len(made.lines(made.record())) == len(made.COUNTS)
 
 
 def test_every_file_of_tests_is_there(made):
@@ -60,6 +61,22 @@ def test_a_failed_test_writes_nothing(made, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["reliability.py"])
     for change in ({"failed": 1}, {"events": 0}):
         bad = good | {"stream/test_soak.py": good["stream/test_soak.py"] | change}
-        monkeypatch.setattr(made, "tried", lambda slow, workers, bad=bad: bad)
+        monkeypatch.setattr(made, "tried", lambda *given, bad=bad: bad)
         with pytest.raises(SystemExit, match="stream/test_soak.py"):
             made.main()
+
+
+def test_a_record_is_made_in_pieces(made):
+    """A piece takes its place and leaves the others, and long tests are not lost to short ones."""
+
+    def row(file: str, slow: bool, count: int) -> dict:
+        return {file: {"file": file, "slow": slow, "count": count}}
+
+    first, second = made.FILES[:2]
+    before = row(second, False, 1) | row("gone.py", False, 1) | row(first, True, 2)
+    short, long = row(first, False, 3), row(second, True, 4)
+    assert made.merged(before, short | long) == [before[first], long[second]]
+    assert made.merged({}, short) == [short[first]]
+    assert made.merged(before, row(first, True, 5)) == [
+        *row(first, True, 5).values(), before[second],
+    ]  # fmt: skip

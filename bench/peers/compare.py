@@ -31,7 +31,12 @@ from tracegrad.bench.workload import ALPHA, BETA, KAPPA, LEARNING_RATE, SLOPE  #
 OURS = {
     "W1": ("eprop, events", "block_diagonal, events", "eprop, chunk"),
     "W2": ("eprop, events", "block_diagonal, events", "eprop, chunk"),
-    "W3": ("eprop, Adam every step", "block_diagonal, Adam every step", "eprop, events"),
+    "W3": (
+        "eprop, Adam every step",
+        "es_d_rtrl, Adam every step",
+        "block_diagonal, Adam every step",
+        "eprop, events",
+    ),
 }
 BY_HAND = "JAX, by hand"
 PATIENCE = 300.0  # seconds for an answer: compiling and one step

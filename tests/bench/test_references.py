@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from tracegrad.bench import REFERENCES, Workload, given, network
+from tracegrad.bench.references.event_lists import Bounds, event_lists, listed
 from tracegrad.bench.references.training import every_step, training_step
 from tracegrad.bench.references.weights import Weights, cross_entropy, weights
 from tracegrad.bench.workload import ALPHA, BETA, KAPPA, SLOPE, spikes
@@ -80,6 +81,18 @@ def test_a_reference_is_the_gradient_of_its_graph_and_of_no_other(name, arrays):
         assert abs(value - expected_value) < 1e-12
         apart = distance(gradient, expected)
         assert apart < 1e-10 if graph == TRUTH[name] else apart > 1e-3, (graph, apart)
+
+
+def test_lists_of_events_give_the_gradient_of_products(arrays):
+    w, xs, classes = weights(arrays), jnp.asarray(arrays.xs), jnp.asarray(arrays.classes)
+    value, gradient = REFERENCES["stop-gradient"](w, xs, classes)
+
+    def by_lists(incoming: int) -> tuple:
+        return event_lists(Bounds(incoming, SMALL.hidden))(w, listed(xs, incoming), classes)
+
+    found_value, found = by_lists(SMALL.lines)
+    assert abs(value - found_value) < 1e-12 and distance(found, gradient) < 1e-10
+    assert distance(by_lists(1)[1], gradient) > 1e-3  # too small a bound loses spikes
 
 
 def learned(rule, arrays):

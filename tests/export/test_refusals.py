@@ -57,7 +57,7 @@ def test_a_table_holds_every_slope(surrogate):
 
 
 def test_a_surrogate_without_an_end_is_refused():
-    with pytest.raises(UsageError, match="StraightThrough needs a table of 32768 slopes"):
+    with pytest.raises(UsageError, match="StraightThrough needs a table of 32769 slopes"):
         slope_table(HeldSurrogate(surrogates.StraightThrough(), HELD))
 
 
@@ -101,7 +101,7 @@ def test_substrates_that_the_library_has_not():
     mcu8 = substrate("mcu8")
     check_substrate(mcu8)
     for numbers, message in (
-        (substrate("reckon"), "ReckOn has no format for decays, slopes, so whole numbers"),
+        (replace(mcu8, slopes=None), "8-bit microcontroller has no format for slopes, so whole"),
         (replace(mcu8, signal_threshold=0.1), "no mismatch and no signal threshold"),
         (replace(mcu8, weights=Weights(update=Accumulate())), "no accumulator, threshold or"),
         (replace(mcu8, traces=Number(Fixed(8), Lfsr())), "The device does not round by Lfsr"),

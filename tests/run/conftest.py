@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from adam import lenient_adam  # noqa: F401  # a fixture
+from killing import lives  # noqa: F401  # a fixture
 from tiny import TINY, make_tiny, sequences  # noqa: F401  # shared with the tests of this room
 from tracegrad.data import Task
 from tracegrad.data.registry import TASKS, Entry

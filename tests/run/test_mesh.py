@@ -195,7 +195,16 @@ def test_bytes_that_cannot_be_counted_are_refused(kind, groups, trips, message):
 @pytest.mark.slow
 def test_a_run_that_is_cut_short_goes_on_over_another_mesh(tmp_path):
     """Over 2 x 4 devices, then over 8, to what one device comes to; its settings know no mesh."""
-    run = process(str(tmp_path))
+    run = process("run", str(tmp_path))
     assert run["codes"] == [0, 130, 0] and run["batches"] == [1, 2, 3]
     assert run["apart"] <= 1e-10 and min(run["rates"]) > 0.01
     assert run["configs"][0] == run["configs"][1] and "mesh" not in run["configs"][0]
+
+
+def test_saved_over_eight_devices_in_parts_it_goes_on_over_any(tmp_path):
+    """To the bits of a state that was never saved; the order of sums is that of the new mesh."""
+    pytest.importorskip("orbax.checkpoint", reason="needs the extra orbax")
+    found = process("beside", str(tmp_path))
+    for name in ("one", "eight", "both"):
+        assert found[name]["same"] and found[name]["lies"] and found[name]["goes_on"], name
+    assert found["eight"]["uninterrupted"] and found["both"]["apart"] <= 1e-10

@@ -23,6 +23,7 @@ TESTS = Path(__file__).resolve().parents[1]
 EPOCHS = 40
 TRAIN = f"train digits --hidden 8 --batch 8 --epochs {EPOCHS}"
 OFTEN, NEVER = "--no-pictures --checkpoint-every 1", "--no-pictures --checkpoint-every 999"
+BESIDE = "--checkpoint-format orbax"
 MESH = "--mesh data=2"
 CLOSE = (
     1e-6  # of float64: Adam divides small gradients, whose sums have another order, by their size
@@ -117,10 +118,14 @@ def whole(group) -> tuple[Path, Path]:
     return one, two
 
 
-def killed(group: Group, run: Path, victim: int) -> tuple[str, int, float]:
-    """What the other process says, its code, and how long it took to end."""
-    none = run.with_name("none")
-    processes = group.two(f"{TRAIN} {OFTEN} --out {run}", f"{TRAIN} {NEVER} --out {none}")
+def killed(group: Group, run: Path, victim: int, beside: bool = False) -> tuple[str, int, float]:
+    """What the other process says, its code, and how long it took to end.
+
+    With files beside their checkpoints, both write into the folder.
+    """
+    out = (f"{OFTEN} --out {run}", f"{NEVER} --out {run.with_name('none')}")
+    first, second = [f"{NEVER} {BESIDE} --out {run}"] * 2 if beside else out
+    processes = group.two(f"{TRAIN} {first}", f"{TRAIN} {second}")
     end = time.monotonic() + PATIENCE
     while len(files(run)) < 2:
         assert time.monotonic() < end and processes[0].poll() is None, "nothing was kept"
@@ -184,6 +189,26 @@ def test_the_first_is_killed_and_two_go_on_to_the_same_bytes(whole, group, recor
     for name in ("weights.safetensors", "metrics.jsonl"):
         assert (run / name).read_bytes() == (whole[1] / name).read_bytes(), name
     assert content(copy) == before, "the second writes nothing"
+    record_property("processes_killed", 1)
+
+
+def test_two_processes_that_write_their_parts_go_on_to_the_same_bytes(
+    whole, group, record_property
+):
+    """As two again, whose checkpoints are beside their files as before; alone, up to sums."""
+    pytest.importorskip("orbax.checkpoint", reason="needs the extra orbax")
+    run, alone = group.folder / "parts", group.folder / "alone"
+    said, code, took = killed(group, run, victim=1, beside=True)
+    assert code == 2 and took < HEARTBEAT and f"tracegrad resume {run}" in said
+    parts = sorted(path.name for path in (run / "checkpoints").glob("*.orbax/ocdbt.process_*"))
+    assert set(parts) == {"ocdbt.process_0", "ocdbt.process_1"}
+    shutil.copytree(run, alone)
+    for process in group.two(*[f"resume {run} {NEVER}"] * 2):
+        ended(process)
+    for name in ("weights.safetensors", "metrics.jsonl"):
+        assert (run / name).read_bytes() == (whole[1] / name).read_bytes(), name
+    ended(group.start(f"resume {alone} {NEVER} --checkpoint-format safetensors"))
+    assert apart(whole[0], alone) <= CLOSE
     record_property("processes_killed", 1)
 
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 from tracegrad.errors import UsageError
-from tracegrad.substrate.decays import ShiftDecays
+from tracegrad.substrate.decays import HeldDecays, ShiftDecays
 from tracegrad.substrate.fit import Demand, fit
 from tracegrad.substrate.fixed import Fixed, Saturate
 from tracegrad.substrate.from_preset import substrate
@@ -61,6 +61,31 @@ def test_numbers_become_objects():
     assert substrate("dynapse2").mismatch.time_constants == 0.1
 
 
+def test_what_is_left_to_software_is_a_choice_and_no_fact():
+    """A substrate has it, so that something can learn there; what fits is asked of facts alone."""
+    one, two = load("loihi1"), load("loihi2")
+    assert one.numbers.signals is None and one.program.signals is not None
+    assert one.program.signals.source == "P" and "no fact" in one.sources["P"]
+    assert substrate("loihi1").signals == Number(Fixed(16, 14))
+    assert two.numbers.decays is None
+    assert substrate("loihi2").decays == HeldDecays(Number(Fixed(12, 12, signed=False)))
+    asked = SMALL._replace(words={"weights": 680, "state": 24, "traces": 54, "signal": 20})
+    memory = [c for c in fit(asked, one).checks if c.what == "memory"][0]
+    assert memory.fits is None and "signal of unknown width" in memory.needed
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_one_draw_a_step_is_for_all_where_the_order_says_so(name):
+    order, there = load(name).order, substrate(name)
+    scope = None if order is None else order.random
+    numbers = [there.traces, there.signals, there.slopes, there.states]
+    roundings = [number.rounding for number in numbers if number is not None]
+    if isinstance(there.weights and there.weights.update, Direct):
+        roundings.append(there.weights.update.rounding)
+    drawn = [r.shared for r in roundings if isinstance(r, Stochastic)]
+    assert scope is None or (drawn and all(shared == (scope == "shared") for shared in drawn))
+
+
 def test_a_user_s_own_file(tmp_path):
     path = tmp_path / "mine.toml"
     body = HEAD + (
@@ -94,6 +119,15 @@ def test_a_user_s_own_file(tmp_path):
             "numbers.states.rounding must be one of nearest, floor, .* got 'up'",
         ),
         ("[order]\nsource = 'A'\nevents = [1]", r"order.events\[0\] must be text, got 1"),
+        (
+            "[order]\nsource = 'A'\nrandom = 'shared'\n"
+            "[numbers.traces]\nsource = 'A'\nbits = 8\nrounding = 'stochastic'",
+            "numbers.traces.rounding is stochastic, but order.random is shared. Make them agree",
+        ),
+        (
+            "[numbers]\nshift_decays = true\n[program.decays]\nsource = 'A'\nbits = 8",
+            r"program.decays is given, but \[numbers\] has the platform's own",
+        ),
         ("[", "is no valid TOML"),
     ],
 )

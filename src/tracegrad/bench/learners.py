@@ -11,6 +11,7 @@ from tracegrad.bench.row import Row, compiled
 from tracegrad.bench.workload import Given, Workload, network
 from tracegrad.learn.loss import Loss
 from tracegrad.learn.losses import cross_entropy
+from tracegrad.learn.plans.checkpoint import Checkpoint
 from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.events import Events
 from tracegrad.learn.plans.plan import AbstractPlan
@@ -63,3 +64,12 @@ def window_of(inner: Callable[[Rule, Loss], AbstractReverse]) -> MakePlan:
         return Window(rule, loss, inner(rule, loss), HORIZON, PART)
 
     return window
+
+
+def checkpoint_of(inner: Callable[[Rule, Loss], AbstractReverse]) -> MakePlan:
+    """Bounded memory and exact: segments, each run forward once more and gone back over."""
+
+    def checkpoint(rule: Rule, loss: Loss) -> Checkpoint:
+        return Checkpoint(rule, loss, inner(rule, loss))
+
+    return checkpoint

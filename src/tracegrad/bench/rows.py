@@ -3,19 +3,30 @@
 from collections.abc import Callable
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import optax
 
-from tracegrad.bench.learners import Learning, MakePlan, chunk, events, learner_row, window_of
+from tracegrad.bench.learners import (
+    Learning,
+    MakePlan,
+    checkpoint_of,
+    chunk,
+    events,
+    learner_row,
+    window_of,
+)
 from tracegrad.bench.references import REFERENCES
 from tracegrad.bench.references.training import every_step, training_step
 from tracegrad.bench.references.weights import weights
 from tracegrad.bench.row import Row, compiled
 from tracegrad.bench.workload import LEARNING_RATE, Given, Workload
+from tracegrad.learn.plans.step import Step
 from tracegrad.learn.rule import Rule
-from tracegrad.learn.rules import block_diagonal, eprop, rtrl
+from tracegrad.learn.rules import block_diagonal, eprop, es_d_rtrl, rtrl
 
 BASE = "expert BPTT"  # what ratios are to
+DECAY = 0.9  # of the two smoothed factors of es_d_rtrl, as a peer's examples have it
 MakeRow = Callable[[], Row]
 
 
@@ -54,7 +65,13 @@ def _with_events(work: Workload, arrays: Given) -> dict[str, MakeRow]:
     return {
         f"{rule.name}, events": _ours(rule, events, work, arrays)
         for rule in (eprop(), block_diagonal())
+        if _events_run()
     }
+
+
+def _events_run() -> bool:
+    """Events are C for a CPU."""
+    return jax.default_backend() == "cpu"
 
 
 def _default(work: Workload, arrays: Given) -> dict[str, MakeRow]:
@@ -73,23 +90,27 @@ def _with_naive(work: Workload, arrays: Given) -> dict[str, MakeRow]:
 
 
 def _long(work: Workload, arrays: Given) -> dict[str, MakeRow]:
-    windows = {
-        f"eprop, window of {inner.__name__}": _ours(eprop(), window_of(inner), work, arrays)
-        for inner in (chunk, events)
+    inner = (chunk, events) if _events_run() else (chunk,)
+    bounded = {
+        f"eprop, {name} of {plan.__name__}": _ours(eprop(), of(plan), work, arrays)
+        for name, of in (("window", window_of), ("checkpoint", checkpoint_of))
+        for plan in inner
     }
-    return _default(work, arrays) | windows
+    return _default(work, arrays) | bounded
 
 
 def _online(work: Workload, arrays: Given) -> dict[str, MakeRow]:
     sgd = optax.sgd(LEARNING_RATE)
+    whole = {"eprop, events": _ours(eprop(), events, work._replace(every=None), arrays)}
     return {
         "naive e-prop, Adam every step": partial(every_step_reference, _adam(), arrays),
         "naive e-prop, SGD every step": partial(every_step_reference, sgd, arrays),
         "eprop, Adam every step": _ours(eprop(), None, work, arrays),
         "block_diagonal, Adam every step": _ours(block_diagonal(), None, work, arrays),
+        "es_d_rtrl, Adam every step": _ours(es_d_rtrl(DECAY), None, work, arrays),
         "eprop, SGD every step": partial(learner_row, Learning(eprop(), sgd), work, arrays),
-        "eprop, events": _ours(eprop(), events, work._replace(every=None), arrays),
-    }
+        "eprop, SGD by Step": partial(learner_row, Learning(eprop(), sgd, Step), work, arrays),
+    } | (whole if _events_run() else {})
 
 
 def _exact(work: Workload, arrays: Given) -> dict[str, MakeRow]:

@@ -10,12 +10,14 @@ from tracegrad.errors import UsageError
 from tracegrad.export.device import Device, Lesson, device
 from tracegrad.export.folder import write_library
 from tracegrad.export.real import NAME, write_real
+from tracegrad.export.refusals import check_platform
 from tracegrad.export.stream import stream
 from tracegrad.run.build import build_rule, build_task
 from tracegrad.run.folder import WEIGHTS, RunFolder, open_run
 from tracegrad.run.options import parse
-from tracegrad.substrate.from_preset import substrate
-from tracegrad.substrate.substrate import IDEAL
+from tracegrad.substrate.from_preset import made
+from tracegrad.substrate.presets import load
+from tracegrad.substrate.substrate import IDEAL, Substrate
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,17 @@ def _device(run: RunFolder, options: ExportOptions) -> Device:
         network, rule = run.network(), build_rule(config)
         _, drawn = jax.random.split(jax.random.key(config.seed))  # as Learner.init does
         feedback = rule.signal.init(network, drawn)
-    numbers = replace(IDEAL, name=NAME) if name == NAME else substrate(name)
-    lesson = Lesson(rule, numbers, options.learning_rate, config.seed)
+    lesson = Lesson(rule, _numbers(name), options.learning_rate, config.seed)
     return device(network, lesson, feedback)
+
+
+def _numbers(name: str) -> Substrate:
+    """Those of a platform on which there can be a learner, or single precision."""
+    if name == NAME:
+        return replace(IDEAL, name=NAME)
+    preset = load(name)
+    check_platform(preset)
+    return made(preset)
 
 
 def _is_double(run: RunFolder) -> bool:

@@ -42,7 +42,8 @@ class Cell(NamedTuple):
 
     `own`, with `own_point` bits behind the point, is what each row makes of each; `drive`, with
     `drive_point`, what a synapse does to each row; `echo` what the neuron's own spike does beside
-    the reset; `emit_point` belongs to what the slope makes of each row.
+    the reset, of which a rule may see that it takes `reset`, with `reset_point`, from the row
+    `reset_row`; `emit_point` belongs to what the slope makes of each row.
     """
 
     file: str
@@ -53,6 +54,8 @@ class Cell(NamedTuple):
     drive_point: int
     echo: tuple[int, ...]
     reset_row: int
+    reset: int
+    reset_point: int
     emit_point: int
 
 
@@ -71,7 +74,8 @@ def cell(stage: Stage, points: Points, bounds: Bounds) -> Cell:
             "SubtractReset()."
         )
     shared = {name: _shared(name, values) for name, values in stage.coefficients.items()}
-    return make(plain, shared, points, bounds)
+    made = make(plain, shared, points, bounds)
+    return made._replace(reset=0) if plain.reset.detached else made
 
 
 def _shared(name: str, values: Any) -> float:
@@ -99,10 +103,25 @@ def _membrane(normalised: bool, decay: int, points: Points) -> tuple[int, int]:
     return ((1 << points.decay) - decay, points.decay) if normalised else (1, 0)
 
 
-def _fired(constants: Constants, finest: int, points: Points) -> Constants:
+class _Reset(NamedTuple):
+    """What a spike takes from the potential, and the bits behind its point."""
+
+    taken: int
+    point: int
+
+
+def _reset(constants: Constants, leak: int | None, points: Points) -> _Reset:
+    """The threshold, or what the leak leaves of it where the reset comes first."""
+    threshold = constants["THRESHOLD"]
+    if leak is None:
+        return _Reset(threshold, points.state)
+    return _Reset(threshold * leak, points.state + points.decay)
+
+
+def _fired(reset: _Reset, finest: int, points: Points) -> Constants:
     return {
         "V_SHIFT": finest - points.state,
-        "RESET": constants["THRESHOLD"] << (finest - points.state),
+        "RESET": reset.taken << (finest - reset.point),
     }
 
 
@@ -110,15 +129,17 @@ def _lif(neuron: LIF, c: dict[str, float], points: Points, bounds: Bounds) -> Ce
     constants, alpha = _common(c, points), _decay(c, "alpha", points)
     constants |= _potential(alpha, neuron.normalised, points, bounds)
     gain, gain_point = _membrane(neuron.normalised, alpha, points)
+    reset = _reset(constants, alpha if neuron.reset_first else None, points)
     return Cell(
         "lif.h",
-        constants | {"ALPHA": alpha} | _fired(constants, constants["FINEST"], points),
+        constants | {"ALPHA": alpha} | _fired(reset, constants["FINEST"], points),
         ((alpha,),),
         points.decay,
         (gain,),
         gain_point,
         (0,),
         0,
+        *reset,
         points.slope + constants["THRESHOLD_EXPONENT"],
     )
 
@@ -155,19 +176,21 @@ def _cuba(neuron: CubaLIF, c: dict[str, float], points: Points, bounds: Bounds) 
         "V_FROM_I": finest - gain_point - fine,
         "FINEST": finest,
     }
+    reset = _reset(constants, beta if neuron.reset_first else None, points)
     own_point = 2 * points.decay
     one = 1 << points.decay
     scale = 1 << (points.decay - gain_point)
     from_current = gain * scale * (one if neuron.old_current else alpha)
     return Cell(
         "cuba_lif.h",
-        constants | _fired(constants, finest, points),
+        constants | _fired(reset, finest, points),
         ((alpha * one, 0), (from_current, beta * one)),
         own_point,
         (1 << gain_point, 0 if neuron.old_current else gain),
         gain_point,
         (0, 0),
         1,
+        *reset,
         points.slope + constants["THRESHOLD_EXPONENT"],
     )
 
@@ -180,7 +203,7 @@ def _alif(neuron: ALIF, c: dict[str, float], points: Points, bounds: Bounds) -> 
     constants, alpha = _common(c, points), _decay(c, "alpha", points)
     constants |= _potential(alpha, neuron.normalised, points, bounds)
     gain, gain_point = _membrane(neuron.normalised, alpha, points)
-    rho = _decay(c, "rho", points)
+    rho, reset = _decay(c, "rho", points), _reset(constants, None, points)
     constants |= {
         "ALPHA": alpha,
         "RHO": rho,
@@ -190,12 +213,13 @@ def _alif(neuron: ALIF, c: dict[str, float], points: Points, bounds: Bounds) -> 
     }
     return Cell(
         "alif.h",
-        constants | _fired(constants, constants["FINEST"], points),
+        constants | _fired(reset, constants["FINEST"], points),
         ((rho, 0), (0, alpha)),
         points.decay,
         (0, gain),
         gain_point,
         (1, 0),
         1,
+        *reset,
         points.slope + constants["THRESHOLD_EXPONENT"] + points.state,
     )

@@ -258,11 +258,11 @@ def _block(parts: _Parts, influence: Block) -> Macros:
     signals: Any = device.substrate.signals
     self_weight = influence.self_weight and device.learner.network.layers[0].recurrent is not None
     weight_point = parts.lsb.get("0.layers.0.recurrent.weight", 0)
-    echo_point = max(points.state, cell.drive_point + weight_point if self_weight else 0)
+    echo_point = max(cell.reset_point, cell.drive_point + weight_point if self_weight else 0)
     own_point = max(cell.own_point, echo_point + cell.emit_point)
     echo = [value << echo_point for value in cell.echo]
     if influence.reset:
-        echo[cell.reset_row] -= cell.constants["THRESHOLD"] << (echo_point - points.state)
+        echo[cell.reset_row] -= cell.reset << (echo_point - cell.reset_point)
     bound, slope = parts.trace_bound, _emission_bound(parts)
     largest = max(abs(e) for e in echo) * 2.0**-echo_point
     if self_weight:

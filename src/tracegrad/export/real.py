@@ -1,7 +1,8 @@
 """Real: a device library in single precision, with a test vector of the simulation in double.
 
 In single precision a sum can cross a threshold a step early or late, and from there on both learn
-from other spikes. So the same source is compiled for double to be compared: every spike is equal.
+from other spikes. So the same source is compiled for double too: there every spike is that of the
+simulation, and from each of its states a step in single precision is right to a few roundings.
 """
 
 from pathlib import Path
@@ -18,7 +19,9 @@ from tracegrad.export.refusals import check_network
 from tracegrad.export.source import arrived, braced, header, read_file
 from tracegrad.learn.filter import Kappa, NoFilter
 from tracegrad.learn.influence import Block as BlockInfluence
+from tracegrad.learn.influences.presynaptic import Presynaptic
 from tracegrad.learn.signal import Random, Symmetric
+from tracegrad.learn.signals.local_readout import LocalReadout
 from tracegrad.model.network import Network
 from tracegrad.model.neuron import CURRENT, ports
 from tracegrad.model.stage import Stage
@@ -26,7 +29,8 @@ from tracegrad.run.folder import make_folder
 from tracegrad.run.learner_state import stream_of
 
 NAME = "float32"  # what it is called on the command line
-FILES = ("learner.h", "learner.c", "test.c", "Makefile")
+FILES = ("learner.h", "learner.c", "double.h", "double.c", "test.c", "Makefile")
+SIGNALS = {Symmetric: "symmetric.h", Random: "random.h", LocalReadout: "local_readout.h"}
 
 
 class Wished(NamedTuple):
@@ -59,16 +63,16 @@ def check_real(device: Device) -> None:
     neuron = network.layers[0].neuron
     if ports(neuron) != (CURRENT,):
         raise UsageError(f"The library has neurons of one current, got {type(neuron).__name__}.")
-    if not isinstance(rule.influence, BlockInfluence) or rule.around is not None:
+    if not isinstance(rule.influence, BlockInfluence | Presynaptic) or rule.around is not None:
         raise UsageError(
-            f"{rule.name} has no form in float32: the library has rules of one block a neuron, "
-            "eprop and block_diagonal. Choose one of them."
+            f"{rule.name} has no form in float32: the library has block_diagonal, eprop, decolle, "
+            "ottt. Choose one of them."
         )
     if not isinstance(rule.filter, Kappa | NoFilter):
         raise UsageError(f"{rule.name} has a filter of its own. Choose eprop.")
-    if not isinstance(rule.signal, Symmetric | Random):
+    if type(rule.signal) not in SIGNALS:
         raise UsageError(
-            "The float32 library has the signals symmetric and random, got "
+            "The float32 library has the signals symmetric, random and local, got "
             f"{type(rule.signal).__name__}. Choose one of them."
         )
 
@@ -77,7 +81,15 @@ def real_source(device: Device) -> dict[str, str]:
     """The library's files as text; `UsageError` for what has no form."""
     check_real(device)
     hidden, readout = _stages(device)
-    made = {name: read_file(f"real_{name}") for name in FILES}
+    rule: Any = device.learner.rule
+    kind = "block" if isinstance(rule.influence, BlockInfluence) else "presynaptic"
+    chosen = {
+        "traces.h": f"{kind}_traces.h",
+        "rule.h": f"{kind}.h",
+        "signal.h": SIGNALS[type(rule.signal)],
+    }
+    files = {name: name for name in FILES} | chosen
+    made = {name: read_file(f"real_{file}") for name, file in files.items()}
     made["neuron.h"] = neuron_header(hidden)
     return made | {"model.h": _model(device, hidden, readout)}
 
@@ -113,6 +125,7 @@ def _stages(device: Device) -> tuple[Stage, Stage]:
 def _model(device: Device, hidden: Stage, readout: Stage) -> str:
     rule: Any = device.learner.rule
     layer = device.learner.network.layers[0]
+    own = isinstance(rule.influence, BlockInfluence) and rule.influence.self_weight
     filtered, recurrent = isinstance(rule.filter, Kappa), layer.recurrent is not None
     kappa = float(readout.coefficients["alpha"][0])
     rows = hidden.rest(1).s
@@ -126,8 +139,7 @@ def _model(device: Device, hidden: Stage, readout: Stage) -> str:
         "RECURRENT": int(recurrent),
         "AUTAPSES": int(layer.autapses),
         "FILTERED": int(filtered),
-        "SELF_WEIGHT": int(rule.influence.self_weight and recurrent),
-        "SYMMETRIC": int(isinstance(rule.signal, Symmetric)),
+        "SELF_WEIGHT": int(own and recurrent),
         "KAPPA": _real(kappa),
         "READOUT_GAIN": _real(1.0 - kappa),
         "ERROR_GAIN": _real(1.0 if filtered else 1.0 - kappa),
@@ -139,7 +151,7 @@ def _model(device: Device, hidden: Stage, readout: Stage) -> str:
         "WEIGHTS": _structure(weights(device.state.network)),
     }
     if device.state.feedback:
-        macros["FEEDBACK"] = np.asarray(device.state.feedback[0]).T
+        macros["FEEDBACK"] = np.asarray(device.state.feedback[0])
     return header("model.h: the numbers of this network.", macros)
 
 

@@ -11,6 +11,7 @@ from tracegrad.model.connection import Dense
 from tracegrad.model.li import LI
 from tracegrad.model.network import Network
 from tracegrad.substrate.carried import RoundedSignal, RoundedTraces
+from tracegrad.substrate.presets import Preset
 from tracegrad.substrate.rounding import Floor, Nearest, Stochastic
 from tracegrad.substrate.substrate import Substrate
 from tracegrad.substrate.update import Direct
@@ -28,6 +29,21 @@ def check(device: Device) -> None:
         raise UsageError(f"{name} keeps no traces in the substrate's numbers. Choose eprop.")
     if rule.around is not None or not isinstance(rule.filter, Kappa | NoFilter):
         raise UsageError(f"{name} has a filter or an optimiser of its own. Choose eprop.")
+
+
+def check_platform(preset: Preset) -> None:
+    """Refuse a platform on which nothing learns, or whose sums saturate event by event."""
+    engine, order = preset.engine, preset.order
+    if engine is not None and not engine.learns:
+        raise UsageError(
+            f"{preset.name} ({preset.kind}) has no part that learns, so there is no learner to "
+            "write for it. Train elsewhere, and hand the network over with tracegrad export nir."
+        )
+    if order is not None and order.saturation == "event":
+        raise UsageError(
+            f"{preset.name} saturates after every event, and the device once a step, when it has "
+            'summed them. Set order.saturation = "step".'
+        )
 
 
 def check_network(network: Network) -> None:

@@ -100,10 +100,10 @@ class OnlineModule(torch.nn.Module):
         self.learner, self.batch_first = learner, batch_first
         self._structure = jax.tree.structure(state.network)
         learning = jax.tree.leaves(state.network.learning())
-        values = parameters(jax.block_until_ready(state.network))
-        for (name, value), learns in zip(values.items(), learning, strict=True):
-            self._place(name, torch.from_dlpack(value).clone(), learns)
-        self._names = list(values)
+        leaves = jax.tree.leaves(jax.block_until_ready(state.network))
+        self._names = list(parameters(state.network))
+        for name, value, learns in zip(self._names, leaves, learning, strict=True):
+            self._place(name, torch.from_dlpack(jnp.asarray(value)).clone(), learns)
         self._state = jax.device_put(apart(state), self._where())
         self._answer = jax.jit(lambda network, xs, valid: network(xs, None, valid)[0][-1])
         self._whole = jax.jit(self._from_rest)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 from tracegrad.model.abstract_connection import AbstractConnection
 from tracegrad.model.layer import Layer, Readout
 from tracegrad.model.neuron import check_neuron
+from tracegrad.model.over_time import over_time
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Ports, Stage, StageState
 
@@ -220,5 +221,5 @@ class Network(eqx.Module):
             return after, tuple(stage.z for stage in after)
 
         first = circuit.stages[0].feedforward(xs)
-        state, outputs = jax.lax.scan(body, state, (xs, first, valid))
+        state, outputs = over_time(body, state, (xs, first, valid))
         return outputs, state

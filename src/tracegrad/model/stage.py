@@ -116,12 +116,18 @@ class Stage(eqx.Module):
     def current(
         self, feedforward: Ports, z: Float[Array, "batch n"], turned: Ports | None = None
     ) -> Ports:
-        """Whole currents: from below, and from the layer's own output of the step before."""
-        recurrent = self.turned() if turned is None else turned
+        """Whole currents: from below, and from the layer's own output of the step before.
+
+        `turned` serves many steps of the same weights. Where they change at every step it would
+        cost a copy each time, which the contraction over the second index does without.
+        """
         total = {}
         for port in ports(self.neuron):
             parts = [feedforward[port]] if port in feedforward else []
-            parts += [z @ recurrent[port]] if port in recurrent else []
+            if self.recurrent is not None and port in self.recurrent:
+                weight = self.recurrent[port]
+                whole = jnp.einsum("bm,nm->bn", z, weight) if turned is None else z @ turned[port]
+                parts.append(whole)
             total[port] = sum(parts[1:], start=parts[0]) if parts else jnp.zeros_like(z)
         return total
 

@@ -29,6 +29,7 @@ from tracegrad.run.options import DemoOptions, ResumeOptions, TrainOptions, pars
 from tracegrad.run.pictures import Curves, draw_curves
 from tracegrad.run.processes import together
 from tracegrad.run.session import Session
+from tracegrad.run.storage import storage
 from tracegrad.run.table import print_list, print_runs
 from tracegrad.run.tasks_command import tasks
 from tracegrad.stream.command import stream
@@ -184,8 +185,9 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 
 
 def _session(options: TrainOptions | ResumeOptions, console: Console) -> Session:
-    mesh = mesh_of(options.mesh)
-    return Session(console, options.pictures, options.checkpoint_every, mesh)
+    named, mesh = options.checkpoint_format, mesh_of(options.mesh)
+    put = None if named is None else storage(named)
+    return Session(console, options.pictures, options.checkpoint_every, mesh, put)
 
 
 def _command(arguments: list[str]) -> Callable[[list[str]], None]:

@@ -55,13 +55,19 @@ def make(path: Path) -> None:
         settle(folder.parent)
 
 
-def settle(folder: Path) -> None:
-    """Let the names in a folder reach the disk."""
-    file = os.open(folder, os.O_RDONLY)
+def settle(path: Path) -> None:
+    """Let the names in a folder, or what is in a file, reach the disk."""
+    file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def settle_all(folder: Path) -> None:
+    """Let all that lies in a folder, and in those in it, reach the disk, and then its own name."""
+    for path in (*folder.rglob("*"), folder, folder.parent):
+        settle(path)
 
 
 def _fill(path: Path, content: bytes, how: int) -> None:

@@ -1,5 +1,6 @@
 """Flat: a tree of arrays as plain arrays by name, and back, bit for bit."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -45,6 +46,27 @@ def unflatten(blank: T, found: dict[str, np.ndarray], name: str) -> T:
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(blank)
     expected = [_kind(path, leaf) for path, leaf in leaves]
+    compare(expected, found, name)
+    filled = [_like(leaf, found[own.name]) for (_, leaf), own in zip(leaves, expected, strict=True)]
+    return jax.tree.unflatten(structure, filled)
+
+
+def named(tree: PyTree) -> dict[str, jax.Array | np.ndarray]:
+    """Every leaf by its path, as it is and where it lies; a random key as its words."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {_name(path, leaf): _words(leaf) for path, leaf in leaves}
+
+
+def renamed(blank: T, found: Mapping[str, jax.Array | np.ndarray]) -> T:
+    """The tree of `blank` with arrays as `named` gives them of it."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(blank)
+    return jax.tree.unflatten(
+        structure, [_unworded(leaf, found[_name(path, leaf)]) for path, leaf in leaves]
+    )
+
+
+def compare(expected: Sequence[Kind], found: Mapping[str, Any], name: str) -> None:
+    """`DataError` unless `found` has what is expected, each of its shape and type, and no more."""
     if odd := sorted({own.name for own in expected} ^ found.keys()):
         what = "more" if odd[0] in found else "less"
         raise DataError(f"{name} is of another learner: it has {what} than it: {odd[0]}.")
@@ -55,8 +77,6 @@ def unflatten(blank: T, found: dict[str, np.ndarray], name: str) -> T:
                 f"{name}: {own.name} must be {own.dtype} of shape {own.shape}, got {value.dtype} "
                 f"of shape {value.shape}. Precision is set with JAX_ENABLE_X64."
             )
-    filled = [_like(leaf, found[own.name]) for (_, leaf), own in zip(leaves, expected, strict=True)]
-    return jax.tree.unflatten(structure, filled)
 
 
 def whole(leaf: Any) -> np.ndarray:
@@ -81,12 +101,28 @@ def is_key(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _kind(path: tuple, leaf: Any) -> Kind:
+def _name(path: tuple, leaf: Any) -> str:
     name = jax.tree_util.keystr(path, simple=True, separator=".")
+    return f"{name}:{jax.random.key_impl(leaf)}" if is_key(leaf) else name
+
+
+def _words(leaf: Any) -> jax.Array | np.ndarray:
     if is_key(leaf):
-        words = jax.eval_shape(jax.random.key_data, leaf)
-        return Kind(f"{name}:{jax.random.key_impl(leaf)}", words.shape, np.dtype(words.dtype))
-    shaped = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+        return jax.random.key_data(leaf)
+    return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+
+
+def _unworded(leaf: Any, value: Any) -> Any:
+    """An array of the kind of the leaf in its form: a number, a key, or the array itself."""
+    if isinstance(leaf, bool | int | float | complex):
+        return value.reshape(-1).view(type(leaf)).item()
+    if is_key(leaf):
+        return jax.random.wrap_key_data(value, impl=jax.random.key_impl(leaf))
+    return value
+
+
+def _kind(path: tuple, leaf: Any) -> Kind:
+    name, shaped = _name(path, leaf), _words(leaf)
     if shaped.dtype.name in PLAIN:
         return Kind(name, shaped.shape, shaped.dtype)
     size = shaped.dtype.itemsize
@@ -94,7 +130,7 @@ def _kind(path: tuple, leaf: Any) -> Kind:
 
 
 def _plain(leaf: Any) -> np.ndarray:
-    array = whole(jax.random.key_data(leaf) if is_key(leaf) else leaf)
+    array = whole(_words(leaf))
     if array.dtype.name in PLAIN:
         return array
     raw = np.frombuffer(array.tobytes(), np.uint8)
@@ -102,11 +138,9 @@ def _plain(leaf: Any) -> np.ndarray:
 
 
 def _like(leaf: Any, value: np.ndarray) -> Any:
-    """The value in the form of the leaf: a number, an array of NumPy or of a device, a key."""
-    if isinstance(leaf, bool | int | float | complex):
-        return value.reshape(-1).view(type(leaf)).item()
-    if is_key(leaf):
-        words = laid(value, jax.random.key_data(leaf).sharding)
-        return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
-    array = np.frombuffer(value.tobytes(), leaf.dtype).reshape(leaf.shape)
-    return laid(array, leaf.sharding) if isinstance(leaf, jax.Array) else array.copy()
+    """The value in the form of the leaf, and where that lies."""
+    own = _words(leaf)
+    array = np.frombuffer(value.tobytes(), own.dtype).reshape(own.shape)
+    return _unworded(
+        leaf, laid(array, own.sharding) if isinstance(own, jax.Array) else array.copy()
+    )

@@ -20,6 +20,7 @@ from tracegrad.run.environment import environment
 from tracegrad.run.keeper import Keeper
 from tracegrad.run.record import Record
 from tracegrad.run.record_file import from_npz, to_npz
+from tracegrad.run.storage import Put
 from tracegrad.run.train import Epoch, Result
 from tracegrad.run.user_neuron import source_of
 from tracegrad.run.weights import load_network, to_safetensors
@@ -82,9 +83,9 @@ class RunFolder:
         write(path / CONFIG, to_toml(config).encode())  # last: with it the folder is a run
         return RunFolder(path)
 
-    def keeper(self, every: int | None = None) -> Keeper:
+    def keeper(self, every: int | None = None, put: Put | None = None) -> Keeper:
         """Keeps the run's checkpoints, one in `every` batches (None: one a minute)."""
-        return Keeper(self.path / CHECKPOINTS, _digest(self.path / CONFIG), every)
+        return Keeper(self.path / CHECKPOINTS, _digest(self.path / CONFIG), every, put=put)
 
     @property
     def finished(self) -> bool:

@@ -6,11 +6,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
 
 from tracegrad.errors import DataError
-from tracegrad.run import disk
+from tracegrad.run import disk, storage
 from tracegrad.run.checkpoint import Checkpoint, DamagedError, read, to_bytes
 
+T = TypeVar("T")
 KEPT = 2  # the newest, and one to go back to
 SECONDS = 60.0  # between two checkpoints within an epoch, unless batches are counted
 SUFFIX = ".checkpoint"
@@ -25,7 +31,8 @@ class Keeper:
     """Keeps the last checkpoints in a folder, by the number of batches that came before.
 
     `identity` is the SHA-256 of the settings they belong to, `every` the batches between two of
-    them (None: a minute). Only one process may keep at a time: see `lock`.
+    them (None: a minute). `put` says where their arrays lie; None: as those of the newest do, and
+    in the file where there is none. Only one run may keep at a time: see `lock`.
     """
 
     def __init__(
@@ -34,9 +41,11 @@ class Keeper:
         identity: str,
         every: int | None = None,
         warn: Callable[[str], None] = complain,
+        put: storage.Put | None = None,
     ):
         """Nothing is read or made before it is asked for."""
         self.folder, self.identity, self.every, self.warn = folder, identity, every, warn
+        self.put = put
         self.last: Path | None = None
         self._batches, self._began = 0, time.monotonic()
 
@@ -46,6 +55,23 @@ class Keeper:
         if self.every is not None:
             return self._batches >= self.every
         return time.monotonic() - self._began >= SECONDS
+
+    def arrays(self, number: int, tree: PyTree) -> dict[str, np.ndarray] | None:
+        """What the checkpoint of that number holds of a tree; None, and a warning, if none can be.
+
+        All processes must ask at once; of several, one whose disk refuses ends with an error.
+        """
+        try:
+            return (self.put or storage.inside)(self.folder, number, tree)
+        except OSError as error:
+            if jax.process_count() > 1:
+                raise
+            self._refused(number, error)
+            return None
+
+    def take(self, found: Checkpoint, blank: T) -> T:
+        """The tree of `blank` with the arrays of the last that was found; all processes ask."""
+        return storage.take(self.folder, found, blank, str(self.last))
 
     def save(self, number: int, checkpoint: Checkpoint) -> None:
         """Keep one more and drop the oldest; a disk that refuses is a warning, and nothing else.
@@ -61,12 +87,9 @@ class Keeper:
             self.last = path
             for old in self.files()[KEPT:]:
                 os.unlink(old)
+            storage.tidy(self.folder, {kept.stem for kept in self.files()}, checkpoint)
         except OSError as error:
-            kept = "There is none yet." if self.last is None else f"The last is {self.last}."
-            self.warn(
-                f"The checkpoint {path} could not be written: {error.strerror or error}. {kept} "
-                "Training goes on."
-            )
+            self._refused(number, error)
 
     def newest(self, limit: int) -> Checkpoint | None:
         """The newest that is good, each read up to `limit` bytes; None if none was ever written.
@@ -77,11 +100,11 @@ class Keeper:
         damage: list[DamagedError] = []
         for path in self.files():
             try:
-                found = read(path, limit)
+                found = self.good(path, limit)
             except DamagedError as error:
                 damage.append(error)
                 continue
-            self.last = path
+            self.last, self.put = path, self.put or storage.like(found)
             self._set_aside(damage, path)
             return found
         if damage:
@@ -90,6 +113,12 @@ class Keeper:
                 "again in another folder."
             )
         return None
+
+    def good(self, path: Path, limit: int) -> Checkpoint:
+        """The checkpoint in a file with all that lies beside it; `DamagedError` otherwise."""
+        found = read(path, limit)
+        storage.check(self.folder, found, limit, path.name)
+        return found
 
     @property
     def number(self) -> int:
@@ -100,7 +129,9 @@ class Keeper:
     def at(self, number: int, limit: int) -> Checkpoint:
         """The checkpoint of that number, of at most `limit` bytes, which must be good."""
         self.last = self._path(number)
-        return read(self.last, limit)
+        found = read(self.last, limit)  # the first process has looked at all of it
+        self.put = self.put or storage.like(found)
+        return found
 
     def files(self) -> list[Path]:
         """The checkpoints there are, newest first."""
@@ -114,6 +145,14 @@ class Keeper:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:012}{SUFFIX}"
+
+    def _refused(self, number: int, error: OSError) -> None:
+        self._batches, self._began = 0, time.monotonic()
+        kept = "There is none yet." if self.last is None else f"The last is {self.last}."
+        self.warn(
+            f"The checkpoint {self._path(number)} could not be written: "
+            f"{error.strerror or error}. {kept} Training goes on."
+        )
 
     def _set_aside(self, damage: list[DamagedError], good: Path) -> None:
         """Let no damaged file count as one of those that are kept."""

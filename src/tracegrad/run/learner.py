@@ -22,6 +22,7 @@ from tracegrad.learn.plans.planner import Choice, Work, choose
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, Network
+from tracegrad.model.over_time import over_time
 from tracegrad.run.given_plan import check_chunked, check_common, check_plan, check_step
 from tracegrad.run.learner_state import (
     Gradient,
@@ -330,7 +331,7 @@ class Learner:
         """One window after the other."""
         if isinstance(plan, ChunkedSGD):
             return in_chunks(plan, state, windows, self._walk)
-        return jax.lax.scan(partial(self._window, plan), state, windows)
+        return over_time(partial(self._window, plan), state, windows, inside=windows.xs.shape[1])
 
     def _window(
         self, plan: AbstractPlan | Inside, state: LearnerState, data: Data

@@ -15,6 +15,7 @@ from tracegrad.run.config import Config
 from tracegrad.run.config_file import load_config
 from tracegrad.run.defaults import defaults
 from tracegrad.run.processes import Processes
+from tracegrad.run.storage import Format
 
 T = TypeVar("T")
 
@@ -32,6 +33,9 @@ class TrainOptions:
     checkpoint_every: int | None = None
     """Batches between two checkpoints, of which there is one after every epoch besides; None: one a
     minute."""
+    checkpoint_format: Format = "safetensors"
+    """Where a checkpoint has its arrays: safetensors: in its one file; orbax: in a folder beside
+    it, each process and device its part (needs the extra orbax)."""
     mesh: str | None = None
     """Devices for batch and neurons, such as data=2,neuron=4; None: one device."""
     together: Processes = Processes()
@@ -51,6 +55,8 @@ class ResumeOptions:
     checkpoint_every: int | None = None
     """Batches between two checkpoints, of which there is one after every epoch besides; None: one a
     minute."""
+    checkpoint_format: Format | None = None
+    """Where a checkpoint has its arrays, safetensors or orbax; None: as those that there are."""
     mesh: str | None = None
     """Devices for batch and neurons, such as data=2,neuron=4, which may be others than those it
     began on; None: one device."""

@@ -30,6 +30,7 @@ from tracegrad.run.mesh import check_batch
 from tracegrad.run.pictures import Curves, draw_run
 from tracegrad.run.record import record
 from tracegrad.run.snapshot import Snapshots
+from tracegrad.run.storage import Put
 
 TEXT = 74  # columns of a terminal that the rest of the progress line takes
 
@@ -47,15 +48,17 @@ class Session(NamedTuple):
     """Where a run shows its progress, whether it draws pictures, and how often it is kept.
 
     With `pictures` a sequence is recorded and drawn. `every` counts batches between two
-    checkpoints; None: one a minute. There is one after every epoch besides. Over the devices of a
-    `mesh` lie batch and neurons; the settings, and so the checkpoints, do not know of it. Where
-    these belong to several processes, the first runs or resumes, and all others follow.
+    checkpoints; None: one a minute. There is one after every epoch besides. `put` says where their
+    arrays lie; None: as those that there are, or in the file. Over the devices of a `mesh` lie
+    batch and neurons; the settings, and so the checkpoints, do not know of it. Where these belong
+    to several processes, the first runs or resumes, and all others follow.
     """
 
     console: Console
     pictures: bool = True
     every: int | None = None
     mesh: Mesh | None = None
+    put: Put | None = None
 
     def run(self, config: Config, path: Path) -> Finished:
         """Train, and leave a finished folder at `path`, which must not exist.
@@ -94,9 +97,10 @@ class Session(NamedTuple):
         """
         if config is None:
             folder = open_run(path)
-            config, keeper = _unfinished(folder), folder.keeper(self.every)
+            config, keeper = _unfinished(folder), folder.keeper(self.every, self.put)
         else:
-            keeper = Keeper(path / CHECKPOINTS, "", self.every)  # a new run has none to read
+            # A new run has none to read.
+            keeper = Keeper(path / CHECKPOINTS, "", self.every, put=self.put)
         task = build_task(config)
         seen = train.Watch(at=partial(self._learner, config, task))
         train.train(self._learner(config, task), config, task, seen, keeper)
@@ -111,7 +115,7 @@ class Session(NamedTuple):
         return learner.over(self.mesh)
 
     def _noted(self, learner: Learner, config: Config, task: Task, folder: RunFolder) -> Finished:
-        keeper = folder.keeper(self.every)
+        keeper = folder.keeper(self.every, self.put)
         try:
             return self._run(learner, config, task, folder, keeper)
         except (Exception, KeyboardInterrupt) as error:

@@ -22,7 +22,6 @@ from tracegrad.run.config import Config
 from tracegrad.run.environment import numerics
 from tracegrad.run.evaluate import Evaluator, Score, on_device, pad_steps
 from tracegrad.run.finite import NotFiniteError, Suspects, all_finite, blame
-from tracegrad.run.flat import flatten, unflatten
 from tracegrad.run.keeper import Keeper
 from tracegrad.run.learner import Info, Learner, LearnerState
 from tracegrad.run.learner_state import apart, refitted
@@ -249,7 +248,7 @@ class _Training:
         position.check(keeper.identity, self.data, name)
         if other := position.other(numerics() | self.learner.spread.numerics):
             keeper.warn(f"{name} was made otherwise, so that last bits may differ: {other}.")
-        self.state = unflatten(self.state, found.arrays, name)
+        self.state = keeper.take(found, self.state)
         if position.numbers:
             self.change(position.numbers)
         try:
@@ -273,8 +272,8 @@ class _Training:
         """Keep a checkpoint, if there is a keeper; the first of several processes does."""
         if self.keeper is None:
             return
-        arrays = flatten(self.state)
-        if not self.spread.first:
+        arrays = self.keeper.arrays(self.number, self.state)
+        if arrays is None or not self.spread.first:
             return
         position = Position(
             config=self.keeper.identity,

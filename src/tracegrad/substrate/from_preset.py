@@ -25,24 +25,27 @@ def substrate(name: str) -> Substrate:
 
         learner = tg.Learner(...).on(tg.substrates.substrate("mcu8"))
 
-    What the platform leaves to software, or what is unknown, is ideal.
+    What the platform leaves to software is as its file's `[program]` has it; what neither has, or
+    what is unknown, is ideal.
     """
     return made(load(name))
 
 
 def made(preset: Preset) -> Substrate:
     """The formats and flaws of a preset."""
-    numbers = preset.numbers
-    decays = None if numbers.decays is None else HeldDecays(number(numbers.decays))
+    numbers, program = preset.numbers, preset.program
+    decays, signals = numbers.decays or program.decays, numbers.signals or program.signals
+    slopes = numbers.slopes or program.slopes
+    held = None if decays is None else HeldDecays(number(decays))
     return Substrate(
         preset.name,
         None if numbers.weights is None else _weights(numbers.weights),
         None if numbers.states is None else number(numbers.states),
-        ShiftDecays() if numbers.shift_decays else decays,
+        ShiftDecays() if numbers.shift_decays else held,
         None if numbers.traces is None else number(numbers.traces),
-        None if numbers.signals is None else number(numbers.signals),
+        None if signals is None else number(signals),
         mismatch=None if preset.flaws is None else _mismatch(preset.flaws),
-        slopes=None if numbers.slopes is None else number(numbers.slopes),
+        slopes=None if slopes is None else number(slopes),
     )
 
 

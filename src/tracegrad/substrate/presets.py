@@ -135,6 +135,19 @@ class Numbers:
 
 
 @dataclass(frozen=True)
+class Program:
+    """Formats that the platform leaves to the program that runs there: choices, no facts.
+
+    What learns there needs them, so a substrate has them; what a platform fits is asked of
+    `Numbers` alone.
+    """
+
+    decays: Format | None = None
+    slopes: Format | None = None
+    signals: Format | None = None
+
+
+@dataclass(frozen=True)
 class Flaws:
     """Device mismatch, as standard deviations of logarithms."""
 
@@ -154,6 +167,7 @@ class Preset:
     sources: dict[str, str]
     limits: Limits = Limits()
     numbers: Numbers = Numbers()
+    program: Program = Program()
     order: Order | None = None
     engine: Engine | None = None
     flaws: Flaws | None = None
@@ -192,6 +206,8 @@ def parse(text: str, file: str) -> Preset:
         raise UsageError(f"{file} is no valid TOML: {error}.") from error
     preset = _read(Preset, table, file, "")
     _check(preset, table, file)
+    _check_program(preset, file)
+    _check_chance(preset, file)
     return preset
 
 
@@ -223,6 +239,32 @@ def _check(preset: Preset, table: dict[str, Any], file: str) -> None:
                 )
 
     walk({key: part for key, part in table.items() if key != "sources"}, "")
+
+
+def _check_program(preset: Preset, file: str) -> None:
+    """A number is the platform's or the program's."""
+    fixed = {name for name, format in vars(preset.numbers).items() if format}
+    if preset.numbers.shift_decays:
+        fixed.add("decays")
+    for name, format in vars(preset.program).items():
+        if format is not None and name in fixed:
+            raise UsageError(
+                f"{file}: program.{name} is given, but [numbers] has the platform's own. Leave one "
+                "of them out."
+            )
+
+
+def _check_chance(preset: Preset, file: str) -> None:
+    """Roundings draw as `order.random` says, for it is what it means."""
+    scope = None if preset.order is None else preset.order.random
+    other = {"shared": "stochastic", "element": "stochastic_shared"}.get(scope or "")
+    for part in ("numbers", "program"):
+        for name, format in vars(getattr(preset, part)).items():
+            if getattr(format, "rounding", None) == other is not None:
+                raise UsageError(
+                    f"{file}: {part}.{name}.rounding is {other}, but order.random is {scope}. Make "
+                    "them agree."
+                )
 
 
 def _read(kind: Any, table: Any, file: str, prefix: str) -> Any:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from tracegrad.bench.references.weights import Weights, cross_entropy, surrogate
 from tracegrad.bench.workload import ALPHA, BETA, KAPPA
+from tracegrad.model.over_time import over_time
 
 
 def expert_bptt(
@@ -26,19 +27,22 @@ def stop_gradient(
     return _reverse(w, xs, classes, through=False)
 
 
-def _filtered(values: Array, reverse: bool = False) -> Array:
+def filtered(values: Array, reverse: bool = False) -> Array:
+    """The readout's leak along time."""
+
     def body(carry: Array, value: Array) -> tuple[Array, Array]:
         carry = KAPPA * carry + value
         return carry, carry
 
-    return jax.lax.scan(body, jnp.zeros_like(values[0]), values, reverse=reverse)[1]
+    return over_time(body, jnp.zeros_like(values[0]), values, reverse=reverse)[1]
 
 
-def _product(values: Array, weight: Array) -> Array:
+def product(values: Array, weight: Array) -> Array:
+    """All steps and samples with a matrix."""
     return (values.reshape(-1, values.shape[-1]) @ weight).reshape(*values.shape[:2], -1)
 
 
-def _forward(w: Weights, xs: Array) -> tuple[Array, Array]:
+def membranes(w: Weights, xs: Array) -> tuple[Array, Array]:
     """Membranes and spikes at every step, (T, B, n)."""
     still = jnp.zeros((xs.shape[1], w.w_rec.shape[0]), xs.dtype)
 
@@ -49,15 +53,15 @@ def _forward(w: Weights, xs: Array) -> tuple[Array, Array]:
         z = (v > 1.0).astype(v.dtype)
         return (i, v, z), (v, z)
 
-    return jax.lax.scan(body, (still, still, still), _product(xs, w.w_in))[1]
+    return over_time(body, (still, still, still), product(xs, w.w_in))[1]
 
 
 def _reverse(w: Weights, xs: Array, classes: Array, through: bool) -> tuple[Array, Weights]:
-    vs, zs = _forward(w, xs)
-    readout = _filtered(_product(zs, w.w_out))
+    vs, zs = membranes(w, xs)
+    readout = filtered(product(zs, w.w_out))
     loss, asked = jax.value_and_grad(cross_entropy)(readout, classes)
-    asked = _filtered(asked, reverse=True)
-    signal, slope = _product(asked, w.w_out.T), surrogate(vs)
+    asked = filtered(asked, reverse=True)
+    signal, slope = product(asked, w.w_out.T), surrogate(vs)
     still, back = jnp.zeros_like(vs[0]), w.w_rec.T
 
     def body(carry: tuple, now: tuple) -> tuple[tuple, Array]:
@@ -68,7 +72,7 @@ def _reverse(w: Weights, xs: Array, classes: Array, through: bool) -> tuple[Arra
         d_i = ALPHA * d_i + d_v
         return (d_v, d_i), d_i
 
-    d_currents = jax.lax.scan(body, (still, still), (signal, slope), reverse=True)[1]
+    d_currents = over_time(body, (still, still), (signal, slope), reverse=True)[1]
     before = jnp.concatenate([still[None], zs[:-1]])
 
     def flat(a: Array) -> Array:

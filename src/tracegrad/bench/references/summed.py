@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from tracegrad.bench.references.weights import Weights
+from tracegrad.model.over_time import over_time
 
 Step = Callable[[Weights, Any, Array, Array], tuple[Any, Array, Weights]]
 
@@ -27,6 +28,6 @@ def summed(
         return (c, jax.tree.map(jnp.add, total, gradient), loss + here), None
 
     zero = jax.tree.map(jnp.zeros_like, w)
-    (_, total, loss), _ = jax.lax.scan(body, (start, zero, jnp.zeros((), xs.dtype)), xs)
+    (_, total, loss), _ = over_time(body, (start, zero, jnp.zeros((), xs.dtype)), xs)
     steps = xs.shape[0]
     return loss / steps, jax.tree.map(lambda g: g / steps, total)

@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from tracegrad.bench.references.naive_eprop import eprop_step, traces
 from tracegrad.bench.references.weights import Gradient, Weights
+from tracegrad.model.over_time import over_time
 
 
 def training_step(
@@ -36,7 +37,7 @@ def every_step(optimiser: optax.GradientTransformation) -> Callable[..., tuple]:
             return (jax.tree.map(jnp.add, w, changes), memory, c), loss
 
         start = (w, memory, traces(w, xs.shape[1]))
-        (w, memory, _), losses = jax.lax.scan(body, start, xs)
+        (w, memory, _), losses = over_time(body, start, xs)
         return w, memory, losses
 
     return sequence

@@ -20,6 +20,7 @@ from tracegrad.learn.plans.plan import (
 )
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, State, hold
+from tracegrad.model.over_time import over_time
 
 
 class Backprop(AbstractPlan):
@@ -76,4 +77,4 @@ def _simulate(
     first = circuit.stages[0].feedforward(data.xs)
     steps = jnp.arange(data.xs.shape[0])
     cut = None if graph.window is None else steps % graph.window == 0
-    return jax.lax.scan(body, state, (data.xs, first, data.valid, cut))
+    return over_time(body, state, (data.xs, first, data.valid, cut))

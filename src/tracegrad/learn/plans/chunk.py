@@ -23,6 +23,7 @@ from tracegrad.learn.plans.reverse import AbstractReverse, Seen
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.linear_map import AbstractMap, FanIn, Weights
 from tracegrad.model.network import Circuit, State, hold
+from tracegrad.model.over_time import over_time
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Ports, Stage, StageState
 
@@ -135,7 +136,7 @@ def _through(
     # Laid out anew in memory: a product with a transpose takes a third longer, at every step. Not
     # where JAX differentiates: the barrier's gradient under vmap is wrong (JAX 0.10.2).
     turned = jax.lax.optimization_barrier(stage.turned())
-    end, (current, after) = jax.lax.scan(body, start, (stage.feedforward(incoming), valid))
+    end, (current, after) = over_time(body, start, (stage.feedforward(incoming), valid))
     return end, current, after
 
 
@@ -200,7 +201,7 @@ def _backward(
         return now_adjoint, d_current
 
     past = (asked, seen.before, seen.current, seen.after.s, seen.valid)
-    return jax.lax.scan(body, start, past, reverse=True)
+    return over_time(body, start, past, reverse=True)
 
 
 def _echo(weight: Array, d_current: Float[Array, "starts batch n"]) -> Array:

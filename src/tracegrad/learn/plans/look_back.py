@@ -24,6 +24,7 @@ from tracegrad.learn.plans.plan import (
 )
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, State, hold
+from tracegrad.model.over_time import over_time
 
 
 class Past(NamedTuple):
@@ -125,7 +126,7 @@ def _forward(circuit: Circuit, state: State, data: Data) -> tuple[State, Past]:
     def body(state: State, now: tuple) -> tuple[State, State]:
         return _step(circuit, state, Past(state, *now)), state
 
-    end, before = jax.lax.scan(body, state, (data.xs, valid))
+    end, before = over_time(body, state, (data.xs, valid))
     return end, Past(before, data.xs, valid)
 
 

@@ -14,6 +14,7 @@ from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, Moment, State, hold
 from tracegrad.model.neuron import CURRENT
+from tracegrad.model.over_time import over_time
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import StageState
 
@@ -139,7 +140,7 @@ def through_readout(
         after = hold(valid, readout.cell(readout.coefficients, state, {CURRENT: y}), state)
         return after, after.z
 
-    return jax.lax.scan(body, before, (ys, valid))
+    return over_time(body, before, (ys, valid))
 
 
 def judge(

@@ -22,6 +22,7 @@ from tracegrad.learn.plans.plan import (
 )
 from tracegrad.learn.signal import Feedback, Heard
 from tracegrad.model.network import Circuit, hold
+from tracegrad.model.over_time import over_time
 
 
 class Waiting(NamedTuple):
@@ -83,7 +84,7 @@ class Reward(AbstractPlan):
             return self._one(circuit, feedback, progress, now)
 
         first = circuit.stages[0].feedforward(data.xs)
-        end, outputs = jax.lax.scan(body, start, (data.xs, first, data.ys, data.weight, data.valid))
+        end, outputs = over_time(body, start, (data.xs, first, data.ys, data.weight, data.valid))
         rates = mean_rates(end.counts, count_steps(data))
         return Outcome(end.gradient, end.stream, end.loss, outputs, rates)
 

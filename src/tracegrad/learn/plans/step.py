@@ -23,6 +23,7 @@ from tracegrad.learn.plans.plan import (
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback, Heard, Signals
 from tracegrad.model.network import Circuit, hold
+from tracegrad.model.over_time import over_time
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Ports
 
@@ -86,7 +87,7 @@ class Step(AbstractPlan):
             return self.one(circuit, feedback, progress, now)
 
         first = circuit.stages[0].feedforward(data.xs)
-        end, outputs = jax.lax.scan(body, start, (data.xs, first, data.ys, data.weight, data.valid))
+        end, outputs = over_time(body, start, (data.xs, first, data.ys, data.weight, data.valid))
         steps = count_steps(data)
         gradient = end.gradient
         if self.loss.rate.strength:
