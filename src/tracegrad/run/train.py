@@ -62,8 +62,7 @@ class Epoch:
 class Progress(NamedTuple):
     """Where training stands after a batch; loss, accuracy and rate are of the epoch so far.
 
-    Of a stream, `batch` counts its steps and there are 0 `batches`; loss and accuracy are of its
-    last labels, None before the first.
+    Of a stream `batch` counts steps, `batches` is 0, and the first two are of its last labels.
     """
 
     epoch: int
