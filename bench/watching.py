@@ -22,13 +22,13 @@ from typing import Any
 import result
 
 from tracegrad.run.build import build_learner, build_task
-from tracegrad.run.changes import Changes
+from tracegrad.run.changes import offered_changes
 from tracegrad.run.control import Control, live
 from tracegrad.run.defaults import defaults
 from tracegrad.run.disk import stamp
 from tracegrad.run.folder import RunFolder
 from tracegrad.run.snapshot import FRESH, SNAPSHOT, Snapshots
-from tracegrad.run.train import LEARNING_RATE, Progress, Watch, train
+from tracegrad.run.train import Progress, Watch, train
 
 SECONDS = 12.0  # that speed is taken over, after it has settled
 LOOK = "import sys, urllib.request\nfor line in urllib.request.urlopen(sys.argv[1]): pass"
@@ -106,8 +106,7 @@ def measure(rule: str, count: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.create(Path(folder) / "run", config)
         clock, control = Clock(run.path), Control(run.path)
-        usual = {LEARNING_RATE: config.learning.learning_rate}
-        snapshots, changes = Snapshots(run.path), Changes(run.path, usual)
+        snapshots, changes = Snapshots(run.path), offered_changes(run.path, config, task)
 
         page = threading.Thread(target=rounds, args=(run.path, clock, count, found.append))
         page.start()

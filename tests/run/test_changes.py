@@ -196,7 +196,7 @@ def test_a_wish_that_is_already_so_changes_nothing(tmp_path):
 
 def test_the_rate_of_a_schedule_is_where_it_begins(tiny):
     cosine, half = learning(CONFIG, cosine=True), 0.5 * BEFORE
-    changed = Session(Console(quiet=True))._learner_at(cosine, tiny, {"learning_rate": half})
+    changed = Session(Console(quiet=True))._learner(cosine, tiny, {"learning_rate": half})
     settings = build_learner(learning(cosine, learning_rate=half), tiny)
 
     def learned(learner):

@@ -34,6 +34,7 @@ def test_a_finished_folder_is_complete(done):
         "config.toml",
         "environment.json",
         "metrics.jsonl",
+        "numbers.json",
         "times.jsonl",
         "weights.safetensors",
         "summary.json",

@@ -133,15 +133,15 @@ def test_steps_after_the_last_checkpoint_are_counted(killed, tmp_path):
     start = begin(killed[0], None, None)
     kept = Kept(tmp_path, start.config)
     assert kept.before(start.before.state) is None
-    kept.save(start.before.state, 8)
+    kept.save(start.before.state, 8, {"rate.target": 0.5})
     kept.reach(20)  # too soon
-    assert kept.before(start.before.state)[1:] == (8, 0)
+    assert kept.before(start.before.state)[1:] == (8, 0, {"rate.target": 0.5})
     kept._said -= 2.0
     kept.reach(20)
-    assert kept.before(start.before.state)[1:] == (8, 12)
+    assert kept.before(start.before.state)[1:3] == (8, 12)
     for garbage in (b"", b"{", b'{"steps": "a"}', b"\xff"):
         (tmp_path / REACHED).write_bytes(garbage)
-        assert kept.before(start.before.state)[1:] == (8, 0)
+        assert kept.before(start.before.state)[1:] == (8, 0, {"rate.target": 0.5})
 
 
 def test_a_damaged_checkpoint_falls_back_and_two_are_refused(killed, tmp_path):

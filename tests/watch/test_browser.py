@@ -1,11 +1,9 @@
 """The page in a browser beside a run that trains: what is shown is so, what is pressed is done."""
 
 import json
-import shutil
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -22,20 +20,7 @@ from tracegrad.run.record_file import from_npz
 from tracegrad.run.session import Session
 from tracegrad.run.snapshot import SNAPSHOT
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-TOKEN, PATIENCE = "a-token-of-this-test", 60.0
-
-
-def wait(what: Callable[[], object], said: str) -> None:
-    limit = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < limit, said
-        time.sleep(0.02)
-
-
-def until(tab, expression: str) -> None:
-    """Asked from outside: the page's own policy forbids what playwright would wait with."""
-    wait(lambda: tab.evaluate(expression) or tab.wait_for_timeout(20), expression)
+from .opened import opened, served, until, wait
 
 
 @pytest.fixture(scope="module")
@@ -68,40 +53,9 @@ def run(tmp_path_factory) -> Iterator[RunFolder]:
 
 
 @pytest.fixture(scope="module")
-def address(run) -> Iterator[str]:
-    uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed")
-    pytest.importorskip("starlette", reason="starlette is not installed")
-    from tracegrad.watch.app import watched
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        settings = uvicorn.Config(watched(run, TOKEN), log_level="warning", access_log=False)
-        server = uvicorn.Server(settings)
-        server.config.load()
-        serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        serving.start()
-        ask(run.path, Wish())
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/{TOKEN}/"
-        server.should_exit = server.force_exit = True
-        serving.join()
-
-
-@pytest.fixture(scope="module")
-def page(address) -> Iterator:
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium on this machine")
-    drive = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with drive.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1100, "height": 900})
-        tab.set_default_timeout(1e3 * PATIENCE)
-        tab.said = []
-        tab.on("console", lambda message: tab.said.append(message.text))
-        tab.on("pageerror", lambda error: tab.said.append(str(error)))
-        tab.goto(address)
-        until(tab, "document.querySelectorAll('.js-plotly-plot').length === 3")
+def page(run) -> Iterator:
+    with served(run) as address, opened(address) as tab:
         yield tab
-        tab.close()
-        browser.close()
 
 
 def events(run: RunFolder) -> list[dict]:
@@ -207,6 +161,26 @@ def test_the_plots_show_the_synapse_that_is_followed_and_what_the_run_saw(run, p
     page.click("#pause")
     wait(lambda: live(run.path) != stood, "it goes on")
     assert [line["event"] for line in events(run)][-2:] == ["paused", "resumed"]
+    assert page.said == []
+
+
+def test_the_keyboard_reaches_and_works_everything(run, page):
+    """From the button on, in the order of the page; Enter in a field asks for its number."""
+    page.locator("#pause").focus()
+    names = []
+    while "raster" not in names and len(names) < 40:
+        names.append(page.evaluate("document.activeElement.id || document.activeElement.ariaLabel"))
+        page.keyboard.press("Tab")
+    fields = ["rate.strength", "rate.target", "neuron.surrogate.slope"]
+    pairs = [name for field in fields for name in (f"number-{field}", f"Change {field}")]
+    assert names[:2] == ["pause", "learning-rate"]
+    assert [name for name in names if name in pairs] == pairs
+    assert [name for name in names if name in ("curves", "raster")] == ["curves", "raster"]
+    number(page, "rate.target").focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("0.125")
+    page.keyboard.press("Enter")
+    wait(lambda: events(run)[-1].get("value") == 0.125, "it changes")
     assert page.said == []
 
 

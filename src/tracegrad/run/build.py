@@ -42,7 +42,7 @@ from tracegrad.run.config import (
 from tracegrad.run.convolutions import Map, connections
 from tracegrad.run.learner import Learner
 from tracegrad.run.memory_size import bytes_of
-from tracegrad.run.numbers import Parts, adjusted
+from tracegrad.run.numbers import LEARNING_RATE, Parts, adjusted
 from tracegrad.run.user_neuron import load_neuron
 from tracegrad.substrate.from_preset import substrate
 
@@ -155,6 +155,14 @@ def build_learner(
         raise UsageError(str(error)) from error
     limit = config.learning.memory_limit
     return learner if limit is None else learner.within(bytes_of("learning.memory_limit", limit))
+
+
+def learner_at(config: Config, task: Task, numbers: Mapping[str, float]) -> Learner:
+    """The learner with other numbers; a learning rate is, of a schedule, where that begins."""
+    rest = dict(numbers)
+    rate = rest.pop(LEARNING_RATE, config.learning.learning_rate)
+    learning = replace(config.learning, learning_rate=rate)
+    return build_learner(replace(config, learning=learning), task, numbers=rest)
 
 
 def _data_folder(config: Config, entry: Entry) -> Path:

@@ -6,11 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tracegrad.data import Task
 from tracegrad.errors import UsageError
-from tracegrad.run.control import EVENTS, WANTED, wanted
+from tracegrad.run.build import build_parts
+from tracegrad.run.config import Config
+from tracegrad.run.control import EVENTS, WANTED, offer, wanted
 from tracegrad.run.disk import append, stamp
 from tracegrad.run.keeper import complain
-from tracegrad.run.train import LEARNING_RATE, Fits, Progress
+from tracegrad.run.numbers import LEARNING_RATE, adjustable_numbers
+from tracegrad.run.train import Fits, Progress
 
 RATE, NUMBER, REFUSED = "learning rate", "number", "refused"  # events in `events.jsonl`
 
@@ -76,6 +80,19 @@ def refusals(folder: Path) -> list[Refusal]:
     return found
 
 
+def offered_changes(
+    folder: Path, config: Config, task: Task, warn: Callable[[str], None] = complain
+) -> "Changes":
+    """What may change is offered to who watches, and heeded when it is asked for."""
+    may = adjustable_numbers(build_parts(config, task))
+    try:
+        offer(folder, may)
+    except OSError as error:
+        warn(f"{folder}: what may change cannot be told: {error.strerror}.")
+    usual = {name: number.value for name, number in may.items()}
+    return Changes(folder, usual | {LEARNING_RATE: config.learning.learning_rate}, warn)
+
+
 def latest(made: list[Change], usual: Mapping[str, float]) -> dict[str, float]:
     """Every number as it was last made."""
     return dict(usual) | {change.name: change.value for change in made}
@@ -108,6 +125,11 @@ class Changes:
                 change = Change(*place, name, value)
                 made |= self._fits(change, fits) and self._written(change)
         return self._so_far(place) if made else None
+
+    def again(self, now: Progress, numbers: Mapping[str, float]) -> None:
+        """Write down what was changed in another folder, from where this one goes on."""
+        for name, value in numbers.items():
+            self._written(Change(now.epoch, now.batch, name, value))
 
     def _wishes(self) -> list[tuple[str, float]]:
         """What is wanted and neither so nor yet to be made again."""

@@ -8,6 +8,7 @@ they are there and new, which costs a system call each a batch, and where the fo
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
@@ -113,9 +114,15 @@ class Control:
     What it cannot read or write is a warning, and training goes on.
     """
 
-    def __init__(self, folder: Path, warn: Callable[[str], None] = complain):
-        """Nothing is written before somebody watches."""
+    def __init__(
+        self,
+        folder: Path,
+        warn: Callable[[str], None] = complain,
+        ended: Callable[[], bool] = lambda: False,
+    ):
+        """Nothing is written before somebody watches; what has `ended` does not stay paused."""
         self.folder, self.warn, self.seen, self.said = folder, warn, 0, 0.0
+        self.ended = ended
         self.told = False
 
     def after(self, now: Progress) -> None:
@@ -130,6 +137,12 @@ class Control:
                 self.warn(f"{self.folder}: who watches cannot be told: {error.strerror}.")
             self.told = True
 
+    def end(self, now: Progress) -> None:
+        """Say that there will be no more, if somebody watched."""
+        if stamp(self.folder / CONTROL):
+            with suppress(OSError):
+                replace(self.folder / LIVE, json.dumps(now._asdict() | {"ended": True}).encode())
+
     def _heed(self, now: Progress, asked_at: int) -> None:
         moment = time.monotonic()
         if moment - self.said >= EVERY:
@@ -142,7 +155,7 @@ class Control:
 
     def _pause(self, now: Progress) -> None:
         self._log("paused", now)
-        while wish(self.folder, self.warn).paused:
+        while wish(self.folder, self.warn).paused and not self.ended():
             time.sleep(NAP)
         self.seen = stamp(self.folder / CONTROL)
         self._log("resumed", now)

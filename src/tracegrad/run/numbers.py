@@ -11,6 +11,7 @@ from tracegrad.learn.rule import Rule
 from tracegrad.model.adjustable import Number, numbers, with_number
 from tracegrad.model.network import Network
 
+LEARNING_RATE = "learning_rate"  # changes too, and is the optimiser's
 NEURON, RATE = "neuron", "rate"
 OF_RULE = {"influence": "influence", "filter": "filter", "signal": "signal", "optimiser": "around"}
 

@@ -1,7 +1,6 @@
 """Session: one run, from settings to a finished folder."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,16 +18,15 @@ from rich.progress import (
 from tracegrad.data import Task
 from tracegrad.errors import UsageError
 from tracegrad.run import train
-from tracegrad.run.build import NOTHING, build_learner, build_parts, build_task
-from tracegrad.run.changes import Changes
+from tracegrad.run.build import NOTHING, build_task, learner_at
+from tracegrad.run.changes import offered_changes
 from tracegrad.run.config import Config
-from tracegrad.run.control import Control, offer
+from tracegrad.run.control import Control
 from tracegrad.run.folder import CHECKPOINTS, RunFolder, Summary, open_run
 from tracegrad.run.keeper import Keeper
 from tracegrad.run.learner import Learner
 from tracegrad.run.lock import locked
 from tracegrad.run.mesh import check_batch
-from tracegrad.run.numbers import adjustable_numbers
 from tracegrad.run.pictures import Curves, draw_run
 from tracegrad.run.record import record
 from tracegrad.run.snapshot import Snapshots
@@ -104,24 +102,17 @@ class Session(NamedTuple):
             # A new run has none to read.
             keeper = Keeper(path / CHECKPOINTS, "", self.every, put=self.put)
         task = build_task(config)
-        seen = train.Watch(at=partial(self._learner_at, config, task))
+        seen = train.Watch(at=partial(self._learner, config, task))
         train.train(self._learner(config, task), config, task, seen, keeper)
 
     def _learner(
         self, config: Config, task: Task, numbers: Mapping[str, float] = NOTHING
     ) -> Learner:
-        learner = build_learner(config, task, numbers=numbers)
+        learner = learner_at(config, task, numbers)
         if self.mesh is None:
             return learner
         check_batch(self.mesh, config.learning.batch)
         return learner.over(self.mesh)
-
-    def _learner_at(self, config: Config, task: Task, numbers: Mapping[str, float]) -> Learner:
-        """With other numbers; a learning rate is, of a schedule, where that begins."""
-        rest = dict(numbers)
-        rate = rest.pop(train.LEARNING_RATE, config.learning.learning_rate)
-        learning = replace(config.learning, learning_rate=rate)
-        return self._learner(replace(config, learning=learning), task, rest)
 
     def _noted(self, learner: Learner, config: Config, task: Task, folder: RunFolder) -> Finished:
         keeper = folder.keeper(self.every, self.put)
@@ -141,11 +132,12 @@ class Session(NamedTuple):
     ) -> Finished:
         with _bar(self.console) as bar:
             watch = _Watch(bar, config, folder, keeper)
-            at = partial(self._learner_at, config, task)
+            at = partial(self._learner, config, task)
             seen = train.Watch(watch.batch, watch.epoch, folder.start, at=at)
             if jax.process_count() == 1:  # of several, all would have to look and to change at once
                 look = Snapshots(folder.path, keeper.warn).after
-                seen = seen._replace(look=look, change=_changes(config, task, folder, keeper).after)
+                changes = offered_changes(folder.path, config, task, keeper.warn)
+                seen = seen._replace(look=look, change=changes.after)
             result = train.train(learner, config, task, seen, keeper)
         folder.save_weights(result.network)
         pictures = self._draw(learner, config, task, result, folder) if self.pictures else []
@@ -168,18 +160,6 @@ class Session(NamedTuple):
         return draw_run(
             seen, Curves({config.learning.rule: result.epochs}, task.floors), folder.path
         )
-
-
-def _changes(config: Config, task: Task, folder: RunFolder, keeper: Keeper) -> Changes:
-    """What may change is offered, and heeded when it is asked for."""
-    may = adjustable_numbers(build_parts(config, task))
-    try:
-        offer(folder.path, may)
-    except OSError as error:
-        keeper.warn(f"{folder.path}: what may change cannot be told: {error.strerror}.")
-    usual = {name: number.value for name, number in may.items()}
-    usual[train.LEARNING_RATE] = config.learning.learning_rate
-    return Changes(folder.path, usual, keeper.warn)
 
 
 def _unfinished(folder: RunFolder) -> Config:

@@ -42,7 +42,7 @@ class Snapshots:
 
     def after(self, look: Look) -> None:
         """One look at the clock or, when a snapshot is due, one `stat`."""
-        if time.monotonic() < self.due or not self._looked_at():
+        if not self.wanted:
             return
         learns = look.learner.rule, look.learner.loss
         if self.recorder is None or self.learns != learns:
@@ -55,7 +55,11 @@ class Snapshots:
             self.warn(f"{self.folder}: no snapshot can be written: {error.strerror}.")
         self.due = began + max(EVERY, (time.monotonic() - began) / SHARE)
 
-    def _looked_at(self) -> bool:
+    @property
+    def wanted(self) -> bool:
+        """Whether one is due and somebody looks."""
+        if time.monotonic() < self.due:
+            return False
         return time.time() - 1e-9 * stamp(self.folder / LOOKING) < FRESH
 
     def _taken(self, recorder: Recorder, look: Look) -> Record:

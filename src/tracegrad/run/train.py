@@ -31,7 +31,6 @@ from tracegrad.run.spread import rate_spread, weight_spread
 from tracegrad.run.tally import Tally
 
 Fits = Callable[[Mapping[str, float]], object]  # `UsageError` where training cannot go on so
-LEARNING_RATE = "learning_rate"
 ROOM = 1 << 26  # bytes of a checkpoint besides its arrays: names, and the metrics of many epochs
 
 
@@ -61,12 +60,15 @@ class Epoch:
 
 
 class Progress(NamedTuple):
-    """Where training stands after a batch; loss, accuracy and rate are of the epoch so far."""
+    """Where training stands after a batch; loss, accuracy and rate are of the epoch so far.
+
+    Of a stream `batch` counts steps, `batches` is 0, and the first two are of its last labels.
+    """
 
     epoch: int
     batch: int
     batches: int
-    loss: float
+    loss: float | None
     accuracy: float | None
     rate: float
     microseconds_per_step: float

@@ -16,10 +16,18 @@ from tracegrad.stream.bins import NO_LABEL, Step
 
 
 class Learned(NamedTuple):
-    """Readout and loss of every step, before the update of its own window."""
+    """Readout and loss of every step, before the update of its own window.
+
+    `rate` is the mean output of a hidden neuron at one of them.
+    """
 
     outputs: Float[np.ndarray, "T o"]
     losses: Float[np.ndarray, "T"]
+    rate: float
+
+
+# Readouts, losses, mean outputs summed over windows, and whether all is finite.
+Found = tuple[Float[Array, "T o"], Float[Array, " T"], Float[Array, ""], Bool[Array, ""]]
 
 
 class StepBlock:
@@ -49,10 +57,12 @@ class StepBlock:
     def __call__(self, state: LearnerState, steps: list[Step]) -> tuple[LearnerState, Learned]:
         """Learn from at most `self.steps` steps; `NotFiniteError` names what is not finite."""
         windows = -(-len(steps) // self.unit)
-        state, outputs, losses, finite = self._run(state, self._data(steps), jnp.int32(windows))
-        if not bool(finite):
-            raise _blame(state, np.asarray(outputs), steps)
-        return state, Learned(np.asarray(outputs)[: len(steps)], np.asarray(losses)[: len(steps)])
+        state, found = self._run(state, self._data(steps), jnp.int32(windows))
+        outputs, losses, rate, finite = map(np.asarray, found)
+        if not finite:
+            raise _blame(state, outputs, steps)
+        here = len(steps)
+        return state, Learned(outputs[:here], losses[:here], float(rate) / windows)
 
     def _data(self, steps: list[Step]) -> Data:
         """The steps in an array of the compiled size; a step without label has weight 0."""
@@ -69,21 +79,23 @@ class StepBlock:
 
     def _windows(
         self, state: LearnerState, data: Data, windows: Int[Array, ""]
-    ) -> tuple[LearnerState, Float[Array, "T o"], Float[Array, " T"], Bool[Array, ""]]:
+    ) -> tuple[LearnerState, Found]:
         """The first `windows` windows, one after the other."""
 
-        def window(index: Int[Array, ""], carried: tuple[LearnerState, Array]) -> tuple:
-            state, outputs = carried
+        def window(index: Int[Array, ""], carried: tuple[LearnerState, Array, Array]) -> tuple:
+            state, outputs, rate = carried
             state, info = self._learner.run(state, *jax.tree.map(lambda a: a[index], data))
-            return state, outputs.at[index].set(info.outputs)
+            mean = jnp.mean(jnp.concatenate(info.rates))
+            return state, outputs.at[index].set(info.outputs), rate + mean
 
         outputs = self._learner.network.readout.input.outputs
         nothing = jnp.zeros((*data.ys.shape, outputs), data.xs.dtype)
-        state, outputs = jax.lax.fori_loop(0, windows, window, (state, nothing))
+        still = jnp.zeros((), data.xs.dtype)
+        state, outputs, rate = jax.lax.fori_loop(0, windows, window, (state, nothing, still))
         outputs, ys = outputs.reshape(self.steps, -1), data.ys.reshape(-1)
         losses = self._learner.loss.at_step(outputs, ys)
         learned: Any = (state.network, state.feedback, state.optimiser, outputs, losses)
-        return state, outputs, losses, all_finite(learned)
+        return state, (outputs, losses, rate, all_finite(learned))
 
 
 def _blame(state: LearnerState, outputs: np.ndarray, steps: list[Step]) -> NotFiniteError:

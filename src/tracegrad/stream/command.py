@@ -20,6 +20,7 @@ from tracegrad.stream.live import Live, Prediction
 from tracegrad.stream.opened import open_source
 from tracegrad.stream.options import StreamOptions
 from tracegrad.stream.start import STREAM, begin
+from tracegrad.stream.watched import Watched
 
 
 def stream(arguments: list[str]) -> None:
@@ -34,7 +35,8 @@ def stream(arguments: list[str]) -> None:
     before = start.before
     live = Live(start.learner, before.state, open_source(options), options.settings, _tell)
     folder = RunFolder.create(options.out or new_path("stream"), start.config)
-    keeper = _Keeper(folder, Kept(folder.path, start.config), before.steps)
+    watched = Watched(live, start, folder.path, _tell)
+    keeper = _Keeper(folder, Kept(folder.path, start.config), watched)
     keeper(live)
     if before.steps:
         _tell(
@@ -45,6 +47,7 @@ def stream(arguments: list[str]) -> None:
     try:
         follow(live, keeper, options)
     finally:
+        watched.end()
         _tell("\n".join(told(live, keeper.seconds)))
 
 
@@ -59,6 +62,7 @@ def follow(live: Live, keep: "_Keeper", options: StreamOptions) -> None:
         with stopped_by_signals(live.stop):
             for said in live:
                 print(_line(said, options.scores), flush=True)
+                keep.watched.after(said)
                 keep.reach(live)
                 if time.monotonic() > due:
                     keep(live)
@@ -97,13 +101,11 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 
 class _Keeper:
-    """Keeps weights, all of the state, and what the stream came to, in its folder.
+    """Keeps weights, all of the state, and what the stream came to, in its folder."""
 
-    `before` are the steps of the streams that it goes on from.
-    """
-
-    def __init__(self, folder: RunFolder, kept: Kept, before: int):
-        self.folder, self.kept, self.before = folder, kept, before
+    def __init__(self, folder: RunFolder, kept: Kept, watched: Watched):
+        self.folder, self.kept, self.watched = folder, kept, watched
+        self.before = watched.start.before.steps  # of the streams that it goes on from
         self.began, self.digest = time.monotonic(), ""
 
     @property
@@ -116,7 +118,8 @@ class _Keeper:
 
     def __call__(self, live: Live) -> None:
         """Say what the weights are and were, then write them: a kill between leaves them known."""
-        self.kept.save(live.state, self.before + live.counts.steps_learned)
+        steps = self.before + live.counts.steps_learned
+        self.kept.save(live.state, steps, self.watched.numbers)
         weights = to_safetensors(live.state.network)
         digest = hashlib.sha256(weights).hexdigest()
         latency = live.latency.percentiles()

@@ -2,10 +2,12 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from dataclasses import replace as changed
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -28,18 +30,26 @@ ROOM = 1 << 20  # bytes of a checkpoint besides its arrays
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a checkpoint says: SHA-256 of the settings, and the steps learned in all lives."""
+    """What a checkpoint says: SHA-256 of the settings, and the steps learned in all lives.
+
+    `numbers` are those that were changed from what the settings say.
+    """
 
     config: str
     steps: int
+    numbers: dict[str, float]
 
 
 class Before(NamedTuple):
-    """The state to go on from, the steps in it, and those that came later and are lost."""
+    """The state to go on from, the steps in it, and those that came later and are lost.
+
+    `numbers` are those that were changed from what the settings say.
+    """
 
     state: LearnerState
     steps: int = 0
     lost: int = 0
+    numbers: Mapping[str, float] = MappingProxyType({})
 
 
 class Kept:
@@ -51,9 +61,9 @@ class Kept:
         self.keeper = Keeper(folder / CHECKPOINTS, _identity(config))
         self._said = 0.0
 
-    def save(self, state: LearnerState, steps: int) -> None:
+    def save(self, state: LearnerState, steps: int, numbers: dict[str, float]) -> None:
         """Keep all of a state after so many steps; a disk that refuses is a warning."""
-        manifest = json.dumps(asdict(Manifest(self.keeper.identity, steps)))
+        manifest = json.dumps(asdict(Manifest(self.keeper.identity, steps, numbers)))
         self.keeper.save(steps, Checkpoint(flatten(state), manifest))
         self._reach(steps)
 
@@ -76,7 +86,7 @@ class Kept:
         if told.config != self.keeper.identity:
             return None
         state = unflatten(blank, found.arrays, name)
-        return Before(state, told.steps, max(0, self._reached() - told.steps))
+        return Before(state, told.steps, max(0, self._reached() - told.steps), told.numbers)
 
     def _reach(self, steps: int) -> None:
         self._said = time.monotonic()

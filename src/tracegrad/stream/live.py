@@ -1,6 +1,7 @@
 """Live: a learner at work on a source that does not end."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Event, Thread
@@ -24,6 +25,7 @@ from tracegrad.stream.step_queue import StepQueue
 from tracegrad.stream.when_full import AbstractWhenFull, Block
 
 LARGEST_QUEUE = 2**30  # bytes
+RECENT = 100  # steps that are kept for who looks
 PATIENCE = 2.0  # seconds that a reader has to end after the learner gave up
 
 
@@ -88,7 +90,8 @@ class Live:
     """Learns from a source and predicts, step by step, in bounded memory.
 
     A thread of its own reads the source; whoever iterates learns. `state` and `counts` are up to
-    date whenever a prediction has been handed out; keep no older state, it is donated.
+    date whenever a prediction has been handed out; keep no older state, it is donated. `recent` are
+    the last steps, `rate` is the mean output of a hidden neuron in the last block.
 
     ```python
     live = tg.stream.Live(learner, learner.init(key, batch=1), tg.stream.records(events()))
@@ -107,10 +110,12 @@ class Live:
         tell: Callable[[str], None] = lambda sentence: None,
     ):
         """`tell` hears the first of each kind of trouble, in one sentence."""
-        settings = settings or Settings()
+        self.settings = settings = settings or Settings()
         form = settings.form(learner)
         ledger = Ledger(settings.stop_on_bad, tell)
         self.state, self.counts, self.latency = state, ledger.counts, Latency()
+        self.recent: deque[Step] = deque(maxlen=RECENT)
+        self.rate = 0.0
         self._block = StepBlock(learner, settings.block)
         if settings.queue < self._block.steps:
             raise UsageError(
@@ -126,6 +131,15 @@ class Live:
     def stop(self) -> None:
         """Read no further; what has been read is still learned from. May be called by a signal."""
         self._stopped.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped.is_set()
+
+    def go_on(self, learner: Learner, state: LearnerState) -> None:
+        """Learn on with another learner, whose `update_every` is the same, and its state."""
+        self._block, self.state = StepBlock(learner, self.settings.block), state
 
     def __iter__(self) -> Iterator[Prediction]:
         """Every step, until the source ends or `stop`; then the error of the source, if any."""
@@ -148,6 +162,8 @@ class Live:
         except Exception:
             self._queue.restore(steps)
             raise
+        self.recent.extend(steps)
+        self.rate = learned.rate
         counts, now = self.counts, time.perf_counter()
         first = counts.steps_learned
         counts.steps_learned += len(steps)

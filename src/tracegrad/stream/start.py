@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +14,12 @@ from tracegrad.data import Task
 from tracegrad.data.sequences import Sequences
 from tracegrad.errors import DataError, UsageError
 from tracegrad.model import Network
-from tracegrad.run.build import Ends, build_learner, build_task
+from tracegrad.run.build import Ends, build_learner, build_task, learner_at
 from tracegrad.run.config import Config
 from tracegrad.run.config_file import load_config
 from tracegrad.run.folder import WEIGHTS, RunFolder, open_run
 from tracegrad.run.learner import Learner
+from tracegrad.run.learner_state import refitted
 from tracegrad.run.weights import load_network
 from tracegrad.stream.kept import Before, Kept
 
@@ -26,7 +28,7 @@ USUAL_UPDATE = 10  # steps, where the settings say once a sequence: a stream has
 
 
 class Start(NamedTuple):
-    """Settings, the learner that they make, and what it goes on from.
+    """Settings, the learner that they make, what it goes on from, and what the network fits.
 
     The learning rate is constant, as a stream has no end. From a run, or a stream of other
     settings, only weights are taken: optimiser, traces, adapted feedback and what a substrate
@@ -36,6 +38,7 @@ class Start(NamedTuple):
     config: Config
     learner: Learner
     before: Before
+    task: Task
 
 
 def begin(path: Path, ends: Ends | None, update_every: int | None) -> Start:
@@ -52,12 +55,17 @@ def begin(path: Path, ends: Ends | None, update_every: int | None) -> Start:
     every = update_every or config.learning.update_every or USUAL_UPDATE
     learning = replace(config.learning, cosine=False, update_every=every)
     config = replace(config, learning=learning)
-    learner = build_learner(config, _nothing(ends))
+    task = _nothing(ends)
+    learner = build_learner(config, task)
     state = learner.init(jax.random.key(config.seed), batch=1)
     if network is None:
-        return Start(config, learner, Before(state))
+        return Start(config, learner, Before(state), task)
     kept = Kept(path, config).before(state) if (path / STREAM).is_file() else None
-    return Start(config, learner, kept or Before(state._replace(network=network)))
+    if kept is None:
+        return Start(config, learner, Before(state._replace(network=network)), task)
+    changed = learner_at(config, task, kept.numbers)
+    like = jax.eval_shape(partial(changed.init, batch=1), jax.random.key(0))
+    return Start(config, changed, kept._replace(state=refitted(kept.state, like)), task)
 
 
 def _trained(run: RunFolder) -> tuple[Config, Network]:

@@ -1,1 +1,1 @@
-"""Watch: a page of this machine's own that shows a running training, and lets it pause."""
+"""Watch: a page of this machine's own that shows a training or a stream, and steers it."""

@@ -139,13 +139,13 @@ def standing(run: RunFolder) -> dict[str, Any]:
     """Where the run stands: its epochs, the batch it is at, and whether it is paused or done."""
     config, made, may = run.config(), changes(run.path), offered(run.path)
     now = latest(made, {name: number.value for name, number in may.items()})
-    refused = refusals(run.path)
+    refused, here = refusals(run.path), live(run.path)
     return {
         "task": config.task,
         "rule": config.learning.rule,
         "of": config.learning.epochs,
         "epochs": [asdict(epoch) for epoch in run.epochs()],
-        "live": live(run.path),
+        "live": here,
         "paused": wish(run.path).paused,
         "rate": config.learning.learning_rate,
         "changes": [change._asdict() for change in made],
@@ -154,7 +154,7 @@ def standing(run: RunFolder) -> dict[str, Any]:
             for name, number in may.items()
         ],
         "refused": refused[-1]._asdict() if refused else None,
-        "finished": run.finished,
+        "finished": run.finished or bool(here and here.get("ended")),
     }
 
 

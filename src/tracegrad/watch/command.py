@@ -1,4 +1,4 @@
-"""`tracegrad watch RUN`: look at a training while it runs."""
+"""`tracegrad watch RUN`: look at a training or a stream while it runs."""
 
 import secrets
 import socket
@@ -16,10 +16,10 @@ from tracegrad.run.options import parse
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """Serve a page of a running training, to this machine only; it can pause and resume it."""
+    """Serve a page of a running training or stream, to this machine only, that also steers it."""
 
     run: tyro.conf.Positional[Path | None] = None
-    """Folder of the run."""
+    """Folder of the run or the stream."""
     port: int = 0
     """Port on 127.0.0.1; 0: any that is free."""
 
@@ -39,6 +39,6 @@ def watch(arguments: list[str]) -> None:
     with socket.create_server(("127.0.0.1", options.port)) as listening:
         ask(run.path, wish(run.path))  # from now on the run says where it stands
         print(f"Watching {run.path}: http://127.0.0.1:{listening.getsockname()[1]}/{token}/")
-        print("Ctrl-C ends watching, not the training.", flush=True)
+        print("Ctrl-C ends watching, not what is watched.", flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         server.run(sockets=[listening])

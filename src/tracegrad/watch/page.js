@@ -1,29 +1,46 @@
 const at = (name) => document.getElementById(name);
 const fields = { curves: null, raster: null, factors: null }; // the plots, as they were last told
 let standing = null;
+const history = []; // of a stream: where it stood, each time that was told
+
+function streams() {
+  return standing.live !== null && standing.live.batches === 0;
+}
 
 function percent(share) {
-  return share === null ? "none: targets are values" : `${(100 * share).toFixed(1)} %`;
+  const none = streams() ? "no label yet" : "none: targets are values";
+  return share === null ? none : `${(100 * share).toFixed(1)} %`;
+}
+
+function points() {
+  if (streams()) return history.map(({ batch, loss, accuracy }) => ({ at: batch, loss, accuracy }));
+  return standing.epochs.map((epoch) => ({ at: epoch.epoch, loss: epoch.test_loss, accuracy: epoch.test_accuracy }));
+}
+
+function place(change) {
+  if (streams()) return change.batch;
+  return change.epoch - 1 + (standing.live ? change.batch / standing.live.batches : 0);
 }
 
 function curves() {
-  const x = standing.epochs.map((epoch) => epoch.epoch);
-  const drawn = { x, mode: "lines+markers", type: "scatter", xaxis: "x" };
+  const shown = points();
+  const [what, over] = streams() ? ["", "step"] : ["test ", "epoch"];
+  const drawn = { x: shown.map((point) => point.at), mode: "lines+markers", type: "scatter", xaxis: "x" };
   const [blue, red] = ["#0072B2", "#D55E00"];
   const marks = standing.changes.map((change) => ({
     type: "line", xref: "x", yref: "paper", y0: 0, y1: 1, line: { color: "#CC79A7", width: 1, dash: "dot" },
-    x0: change.epoch - 1 + (standing.live ? change.batch / standing.live.batches : 0),
+    x0: place(change),
   })).map((mark) => ({ ...mark, x1: mark.x0 }));
   return {
     data: [
-      { ...drawn, y: standing.epochs.map((epoch) => epoch.test_loss), name: "test loss", line: { color: blue }, marker: { color: blue } },
-      { ...drawn, y: standing.epochs.map((epoch) => epoch.test_accuracy), name: "test accuracy", yaxis: "y2", line: { color: red, dash: "dash" }, marker: { color: red } },
+      { ...drawn, y: shown.map((point) => point.loss), name: `${what}loss`, line: { color: blue }, marker: { color: blue } },
+      { ...drawn, y: shown.map((point) => point.accuracy), name: `${what}accuracy`, yaxis: "y2", line: { color: red, dash: "dash" }, marker: { color: red } },
     ],
     layout: {
       margin: { l: 56, r: 12, t: 12, b: 44 }, showlegend: false, height: 380, shapes: marks,
-      xaxis: { title: { text: "epoch" }, anchor: "y2", range: [0, standing.of + 0.5] },
-      yaxis: { title: { text: "test loss" }, domain: [0.55, 1] },
-      yaxis2: { title: { text: "test accuracy" }, domain: [0, 0.45], tickformat: ".0%" },
+      xaxis: { title: { text: over }, anchor: "y2", ...(streams() ? {} : { range: [0, standing.of + 0.5] }) },
+      yaxis: { title: { text: `${what}loss` }, domain: [0.55, 1] },
+      yaxis2: { title: { text: `${what}accuracy` }, domain: [0, 0.45], tickformat: ".0%" },
     },
   };
 }
@@ -39,12 +56,12 @@ function rates() {
   const input = at("learning-rate");
   const made = changes.filter((change) => change.name === "learning_rate");
   const now = made.length ? made[made.length - 1].value : rate;
-  if (document.activeElement !== input) input.value = now;
+  if (!input.form.contains(document.activeElement)) input.value = now; // who is in the form may be about to send it
   at("changes").textContent = told(rate, made);
 }
 
 function told(first, made) {
-  const said = made.map((c) => `${c.value} after epoch ${c.epoch}, batch ${c.batch}`);
+  const said = made.map((c) => `${c.value} after ${streams() ? `step ${c.batch}` : `epoch ${c.epoch}, batch ${c.batch}`}`);
   return said.length ? `It was ${first}; then ${said.join("; ")}.` : "";
 }
 
@@ -86,7 +103,7 @@ function numbers() {
   const lines = [];
   for (const { name, now, value, what, unit, bounds } of numbers) {
     const field = at(`number-${name}`);
-    if (document.activeElement !== field) field.value = now;
+    if (!field.form.contains(document.activeElement)) field.value = now;
     at(`about-${name}`).textContent = `${unit}: ${what}; ${bounds}`;
     const line = told(value, changes.filter((change) => change.name === name));
     if (line) lines.push(`${name}: ${line}`);
@@ -99,13 +116,16 @@ function numbers() {
 
 function show() {
   const { live, epochs, of, paused, finished } = standing;
-  const done = finished ? of : live ? live.epoch - 1 + live.batch / live.batches : epochs.length;
   const word = finished ? "finished" : paused ? "paused" : "running";
-  at("state").textContent = `${standing.rule} on ${standing.task}: ${word}, ${epochs.length} of ${of} epochs done.`;
-  at("progress").value = done / of;
+  if (streams()) stream(word);
+  else {
+    const done = finished ? of : live ? live.epoch - 1 + live.batch / live.batches : epochs.length;
+    at("state").textContent = `${standing.rule} on ${standing.task}: ${word}, ${epochs.length} of ${of} epochs done.`;
+    at("progress").value = done / of;
+  }
   at("pause").textContent = paused ? "Resume" : "Pause";
   if (live) {
-    at("loss").textContent = live.loss.toPrecision(4);
+    at("loss").textContent = live.loss === null ? "no label yet" : live.loss.toPrecision(4);
     at("accuracy").textContent = percent(live.accuracy);
     at("rate").textContent = percent(live.rate);
     at("speed").textContent = Math.round(1e6 / live.microseconds_per_step).toLocaleString("en");
@@ -117,9 +137,23 @@ function show() {
   draw("curves");
 }
 
+function stream(word) {
+  const { live, rule } = standing;
+  at("state").textContent = `${rule} on a stream: ${word}, ${live.batch.toLocaleString("en")} steps learned.`;
+  at("progress").hidden = true;
+  at("loss-of").textContent = "loss of the last labels";
+  at("accuracy-of").textContent = "accuracy of the last labels";
+  at("speed-of").textContent = "steps per second";
+  at("curves-text").textContent = "Loss and accuracy of the last labels, since this page was opened.";
+  at("curves").setAttribute("aria-label", "Loss and accuracy of the last labels by step");
+  if (!history.length || history[history.length - 1].batch !== live.batch) history.push(live);
+  if (history.length > 2000) history.splice(0, 1000);
+}
+
 function look(seen) {
   fields.raster = seen.raster;
-  at("raster-text").textContent = `The first sequence of the batch of now. ${seen.raster.alt}`;
+  const what = standing && streams() ? "The last steps of the stream" : "The first sequence of the batch of now";
+  at("raster-text").textContent = `${what}. ${seen.raster.alt}`;
   at("neuron").max = seen.neurons - 1;
   at("line").max = seen.lines - 1;
   const told = typeof seen.factors === "string";
