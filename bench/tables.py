@@ -27,8 +27,8 @@ TITLES = {
     "layer",
     "braille": "**Braille letters**: tactile events of 12 taxels, 256 steps, 878 for training, "
     "280 for the test",
-    "braille_late": "**Braille letters, told late**: steps of 40 ms, an answer in the last quarter, "
-    "settings of `bench/braille_late.py`",
+    "braille_late": "**Braille letters, told late**: steps of 40 ms, an answer in the last "
+    "quarter, settings of `bench/braille_late.py`",
 }
 
 
@@ -195,8 +195,8 @@ def section() -> str:
         "of\n`tracegrad train TASK --rule RULE`: one set of settings a task for all rules, BPTT "
         "included. Those of spoken\ndigits and Braille letters were tuned with `block_diagonal` on "
         "held-out training sequences; a later\nsetting for Braille letters "
-        "was put back after its test accuracy was seen to be lower; letters told late have settings\n"
-        "of their own, found in the same way. "
+        "was put back after its test accuracy was seen to be lower; letters told late have "
+        "settings\nof their own, found in the same way. "
         "An online rule makes\n"
         "more updates in an epoch than BPTT. "
         "A training took at most the time given, on one core beside other work\n(the load says how "
