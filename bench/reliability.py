@@ -105,7 +105,7 @@ def lines(rows: dict[str, dict]) -> list[list[str]]:
     """A line for each count that there is."""
     found = []
     for count in COUNTS:
-        row = rows[count.file]
+        row = rows.get(count.file, {})
         if count.name in row:
             inside = f", {row[count.of]:,} of them" if count.of else ""
             times, long = f"{row[count.name]:,}{inside}", "yes" if row["slow"] else ""
