@@ -44,7 +44,7 @@ bench-peers: .venv/.installed-dev ## time other libraries beside tracegrad, each
 reliability: .venv/.installed-dev ## load held, faults survived, inputs tried, as a table (ARGS="--slow": many)
 	@$(PY) bench/reliability.py $(ARGS)
 
-fuzz: .venv/.installed-dev .venv-fuzz/.installed ## fuzz every reader, guided by coverage (ARGS="--seconds 600")
+fuzz: .venv/.installed-dev .venv-fuzz/.installed ## fuzz every reader, guided by coverage (ARGS="--seconds 600 --only aedat4": in pieces)
 	@$(PY) bench/fuzz.py $(ARGS)
 
 lint: .venv/.installed-dev ## check style and format

@@ -2,7 +2,7 @@
 
 import equinox as eqx
 
-from tracegrad.model.parameter import setting
+from tracegrad.model.parameter import count, setting
 
 
 class Graph(eqx.Module):
@@ -12,7 +12,11 @@ class Graph(eqx.Module):
     included, so that credit reaches 0 to K - 1 steps back.
     """
 
-    window: int | None = setting(None)
+    window: int | None = eqx.field(
+        static=True,
+        default=None,
+        converter=lambda steps: None if steps is None else count("window", steps),
+    )
 
     def __check_init__(self):
         """Refuse a window without a step."""

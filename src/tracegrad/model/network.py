@@ -12,7 +12,7 @@ from tracegrad.model.abstract_connection import AbstractConnection
 from tracegrad.model.layer import Layer, Readout
 from tracegrad.model.neuron import check_neuron
 from tracegrad.model.over_time import over_time
-from tracegrad.model.parameter import setting
+from tracegrad.model.parameter import number, setting
 from tracegrad.model.stage import Ports, Stage, StageState
 
 State = tuple[StageState, ...]
@@ -133,6 +133,7 @@ class Network(eqx.Module):
         """Stack `layers` under a `readout`; refuses sizes that do not fit and broken neurons."""
         if not layers:
             raise ValueError("A network needs at least one layer.")
+        dt = number("dt", dt)
         if not dt > 0:
             raise ValueError(f"dt must be a positive number of seconds, got {dt}.")
         for below, above in zip(layers[:-1], layers[1:], strict=True):

@@ -1,5 +1,7 @@
 """Parameters of a neuron: arrays that learn, shared by a layer, (), or one per neuron, (n,)."""
 
+from math import isfinite
+from numbers import Integral, Real
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +13,43 @@ from jaxtyping import Array, Float
 
 def _as_array(value: Any) -> Array:
     """Turn a number, list or array into an array of the current default float type."""
-    return value if isinstance(value, jax.Array) else jnp.asarray(value, dtype=float)
+    if isinstance(value, Real):
+        value = number("A parameter", value)
+    if np.iscomplexobj(value):
+        raise TypeError(f"A parameter must be real, got {value}.")
+    array = value if isinstance(value, jax.Array) else jnp.asarray(value, dtype=float)
+    if not isinstance(array, jax.core.Tracer) and not (array.size and np.isfinite(array).all()):
+        raise ValueError(f"A parameter must be a finite number, or one per neuron, got {value}.")
+    return array
+
+
+def number(name: str, value: Any) -> float:
+    """A finite real number as it is meant; `ValueError` or `TypeError` names what it was to be."""
+    if not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r:.60}.")
+    try:
+        found = float(value)
+    except OverflowError:
+        found = float("inf")
+    if not isfinite(found):
+        raise ValueError(f"{name} must be a finite number, got {value!r:.60}.")
+    return found
+
+
+def count(name: str, value: Any) -> int:
+    """A whole number of 32 bits; `ValueError` or `TypeError` names what it was to be."""
+    if not isinstance(value, Integral):
+        raise TypeError(f"{name} must be a whole number, got {value!r:.60}.")
+    if abs(int(value)) >= 1 << 31:
+        raise ValueError(f"{name} must be a whole number below 2^31, got {value!r:.60}.")
+    return int(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False; `TypeError` names what it was to be."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r:.60}.")
+    return bool(value)
 
 
 class Positive(eqx.Module):
@@ -25,11 +63,12 @@ class Positive(eqx.Module):
 
     def __init__(self, value: Any):
         """Store `log(value)`; every entry of `value` must be > 0, otherwise `ValueError`."""
-        if np.any(np.asarray(value) <= 0):
+        array = _as_array(value)
+        if not np.all(np.asarray(array) > 0):
             raise ValueError(
                 f"A time constant or threshold must be positive, got {value}. Give it in SI units."
             )
-        self.log = jnp.log(_as_array(value))
+        self.log = jnp.log(array)
 
     @property
     def value(self) -> Float[Array, "*shape"]:
@@ -51,8 +90,22 @@ def positive(default: float) -> Any:
 
 
 def setting(default: Any) -> Any:
-    """Declare a field of a neuron that is a fixed choice: never traced, never learned."""
-    return eqx.field(static=True, default=default)
+    """Declare a field that is a fixed choice: never traced, never learned.
+
+    In place of a number must stand a finite one, of a whole one a whole one, or a tuple of such, of
+    a truth value a truth value.
+    """
+    kinds = {float: number, int: count, bool: flag}
+    if (check := kinds.get(type(default))) is None:
+        return eqx.field(static=True, default=default)
+    name = f"A setting such as {default}"
+
+    def checked(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(check(name, part) for part in value)
+        return check(name, value)
+
+    return eqx.field(static=True, default=default, converter=checked)
 
 
 def decay(dt: float, tau: Positive) -> Float[Array, "*shape"]:

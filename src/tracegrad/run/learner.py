@@ -23,6 +23,7 @@ from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Circuit, Network
 from tracegrad.model.over_time import over_time
+from tracegrad.model.parameter import count
 from tracegrad.run.given_plan import check_chunked, check_common, check_plan, check_step
 from tracegrad.run.learner_state import (
     Gradient,
@@ -66,7 +67,7 @@ class Learner:
         plan: AbstractPlan | None = None,
     ):
         """Compose a learner; refuses what the rule cannot serve and parameters it cannot reach."""
-        if update_every is not None and update_every < 1:
+        if update_every is not None and count("update_every", update_every) < 1:
             raise ValueError(f"update_every must be at least 1, or None, got {update_every}.")
         if plan is not None:
             check_plan(plan, rule, loss, update_every)

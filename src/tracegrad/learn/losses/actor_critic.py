@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from tracegrad.learn.loss import Loss
+from tracegrad.model.parameter import number
 
 
 class ActorCritic(NamedTuple):
@@ -36,4 +37,4 @@ def actor_critic(value: float = 0.5) -> Loss:
     `reward_eprop` supplies; the number itself is no distance. `value` is $c_V$.
     Source: Bellec et al. 2020.
     """
-    return Loss(ActorCritic(value))
+    return Loss(ActorCritic(number("value", value)))

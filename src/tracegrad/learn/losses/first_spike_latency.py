@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, Float
 
 from tracegrad.learn.loss import Loss, Score, cross_entropy
 from tracegrad.learn.regulariser import RateRegulariser
+from tracegrad.model.parameter import number
 
 
 def first_spike_latency(
@@ -24,6 +25,8 @@ def first_spike_latency(
     $w$ in units of the readout. Not a sum over steps, so it is for offline rules. Targets: integers
     of shape (time, batch); the class is that of the step of largest weight.
     """
+    threshold = number("threshold", threshold)
+    width, steps = number("width", width), number("steps", steps)
     if width <= 0 or steps <= 0:
         raise ValueError(f"width and steps must be positive, got {width} and {steps}.")
 
