@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tracegrad.run import control
-from tracegrad.run.control import CONTROL, EVENTS, LIVE, Control, Wish, ask, live, wish
+from tracegrad.run.control import CONTROL, EVENTS, LARGEST, LIVE, Control, Wish, ask, live, wish
 from tracegrad.run.strict_json import from_json
 from tracegrad.run.train import Progress
 
@@ -28,7 +28,7 @@ GARBAGE = {
     "infinite": (b'{"paused": 1e999}', "1e999 is no number"),
     "nested without end": (b"[" * 4000, "it is nested too deeply"),
     "a number without end": (b"9" * 4096, "it must be Wish, got 999"),
-    "a file without end": (b" " * 5000, "it is longer than 4096 bytes"),
+    "a file without end": (b" " * (LARGEST + 1), f"it is longer than {LARGEST} bytes"),
 }
 
 

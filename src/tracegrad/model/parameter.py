@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 
@@ -18,7 +19,7 @@ def _as_array(value: Any) -> Array:
     if np.iscomplexobj(value):
         raise TypeError(f"A parameter must be real, got {value}.")
     array = value if isinstance(value, jax.Array) else jnp.asarray(value, dtype=float)
-    if not isinstance(array, jax.core.Tracer) and not (array.size and np.isfinite(array).all()):
+    if not isinstance(array, Tracer) and not (array.size and np.isfinite(array).all()):
         raise ValueError(f"A parameter must be a finite number, or one per neuron, got {value}.")
     return array
 
