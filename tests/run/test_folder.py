@@ -139,6 +139,21 @@ def test_metrics_are_on_disk_after_every_epoch(tmp_path):
     assert run.epochs() == [epoch]
 
 
+def test_an_epoch_that_ends_while_metrics_are_read_breaks_nothing(tmp_path, monkeypatch):
+    """Also where a resumed run begins anew meanwhile: whoever watches reads at any time."""
+    run = RunFolder.create(tmp_path / "run", TINY)
+    one, other = (Epoch(k, 0.5, None, 0.25, None, 0.1, 3.0, 1.0) for k in (1, 2))
+    run.add(one)
+    read, write = RunFolder._table, folders.write
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "_table", lambda self, name: (read(self, name), run.add(other))[0])
+        assert run.epochs() == [one]
+    seen = []
+    monkeypatch.setattr(folders, "write", lambda *a: (write(*a), seen.append(run.epochs()))[0])
+    run.start((one,))
+    assert seen == [[one], [one]]
+
+
 def test_damaged_files_are_refused(copy):
     weights = copy.path / "weights.safetensors"
     content = bytearray(weights.read_bytes())

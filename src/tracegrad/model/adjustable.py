@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import equinox as eqx
 
+from tracegrad.model.parameter import fixed
+
 T = TypeVar("T")
 MARK = "adjustable"  # in a field's metadata
 
@@ -55,7 +57,8 @@ def adjustable(
     ```
     """
     number = Number(value, what, unit, low, high, closed)
-    return eqx.field(static=True, default=number.value, metadata={MARK: number})
+    checked = fixed(value)
+    return eqx.field(static=True, default=value, converter=checked, metadata={MARK: number})
 
 
 def numbers(tree: eqx.Module) -> dict[str, Number]:

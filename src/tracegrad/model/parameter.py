@@ -1,5 +1,6 @@
 """Parameters of a neuron: arrays that learn, shared by a layer, (), or one per neuron, (n,)."""
 
+from collections.abc import Callable
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any
@@ -96,9 +97,17 @@ def setting(default: Any) -> Any:
     In place of a number must stand a finite one, of a whole one a whole one, or a tuple of such, of
     a truth value a truth value.
     """
-    kinds = {float: number, int: count, bool: flag}
-    if (check := kinds.get(type(default))) is None:
+    converter = fixed(default)
+    if converter is None:
         return eqx.field(static=True, default=default)
+    return eqx.field(static=True, default=default, converter=converter)
+
+
+def fixed(default: Any) -> Callable[[Any], Any] | None:
+    """The check of a fixed choice whose default is a number or a truth value; None for others."""
+    kinds: dict[type, Callable[[str, Any], Any]] = {float: number, int: count, bool: flag}
+    if (check := kinds.get(type(default))) is None:
+        return None
     name = f"A setting such as {default}"
 
     def checked(value: Any) -> Any:
@@ -106,7 +115,7 @@ def setting(default: Any) -> Any:
             return tuple(check(name, part) for part in value)
         return check(name, value)
 
-    return eqx.field(static=True, default=default, converter=checked)
+    return checked
 
 
 def decay(dt: float, tau: Positive) -> Float[Array, "*shape"]:

@@ -95,8 +95,8 @@ class RunFolder:
     def start(self, epochs: tuple[Epoch, ...]) -> None:
         """Let the metrics be those of these epochs, whatever a run that was cut short left."""
         metrics, times = zip(*map(_lines, epochs), strict=True) if epochs else ((), ())
+        write(self.path / METRICS, b"".join(metrics))  # who reads meanwhile finds times for all
         write(self.path / TIMES, b"".join(times))
-        write(self.path / METRICS, b"".join(metrics))
 
     def add(self, epoch: Epoch) -> None:
         """Append the metrics of an epoch, at once on disk; its times in a file of their own."""
@@ -154,8 +154,9 @@ class RunFolder:
     def epochs(self) -> list[Epoch]:
         """Metrics of the epochs so far; a last line cut short by a crash is left out."""
         try:
+            metrics = self._table(METRICS)  # first: times are written before them
             times = {line["epoch"]: line for line in self._table(TIMES)}
-            return [Epoch(**(times.get(line["epoch"], {}) | line)) for line in self._table(METRICS)]
+            return [Epoch(**(times.get(line["epoch"], {}) | line)) for line in metrics]
         except (TypeError, ValueError, KeyError) as error:
             raise DataError(f"{self.path / METRICS} is broken: {error}.") from error
 
