@@ -18,6 +18,17 @@ from tracegrad.stream.sources.records import Event, Label
 LINES, CLASSES, WIDTH = 6, 2, 1000
 FORM = Form(LINES, CLASSES, WIDTH, window=5, gap=20)
 Record = Event | Label
+SETTINGS = """
+format = 2
+task = "digits"
+[network]
+hidden = [8]
+neuron = "LIF"
+input_gain = 6.0
+[learning]
+rule = "eprop"
+update_every = 4
+"""
 
 
 def flow(number: int, seed: int, polarity: bool = False, per_step: int = 4) -> list[Record]:

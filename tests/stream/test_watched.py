@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from adam import lenient_adam  # noqa: F401  # a fixture
-from stream.flow import CLASSES, LINES, as_text, blocks, flow, steps_of
+from stream.flow import CLASSES, LINES, SETTINGS, as_text, blocks, flow, steps_of
 from tracegrad.run.build import Ends, build_learner
 from tracegrad.run.cli import main
 from tracegrad.run.control import Wanted, Wish, ask, live, offered, want
@@ -27,25 +27,13 @@ from tracegrad.stream.live import RECENT, Prediction
 from tracegrad.stream.start import Start, begin
 from tracegrad.stream.watched import Watched
 
-SETTINGS = """
-format = 2
-task = "digits"
-[network]
-hidden = [8]
-neuron = "LIF"
-input_gain = 6.0
-[learning]
-rule = "eprop"
-update_every = 4
-rate_strength = 0.5
-"""
 SMALL = Settings(queue=16, block=8, label_window=5e-3, longest_gap=20e-3)
 RECORDS, ENDS = flow(1200, seed=3), Ends(LINES, CLASSES, 1e-3)
 
 
 @pytest.fixture
 def settings(tmp_path) -> Path:
-    (tmp_path / "settings.toml").write_text(SETTINGS)
+    (tmp_path / "settings.toml").write_text(SETTINGS + "rate_strength = 0.5\n")
     return tmp_path / "settings.toml"
 
 

@@ -1,5 +1,6 @@
 """The page of a run, served and opened in a browser."""
 
+import json
 import shutil
 import socket
 import threading
@@ -65,3 +66,9 @@ def opened(address: str) -> Iterator:
         yield tab
         tab.close()
         browser.close()
+
+
+def events(run: RunFolder) -> list[dict]:
+    """What the run wrote down of who watches."""
+    path = run.path / "events.jsonl"
+    return [json.loads(text) for text in path.read_text().splitlines()] if path.is_file() else []

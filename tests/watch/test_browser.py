@@ -20,7 +20,7 @@ from tracegrad.run.record_file import from_npz
 from tracegrad.run.session import Session
 from tracegrad.run.snapshot import SNAPSHOT
 
-from .opened import opened, served, until, wait
+from .opened import events, until, wait
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +50,6 @@ def run(tmp_path_factory) -> Iterator[RunFolder]:
         ended.set()
         ask(path, Wish())
         training.join()
-
-
-@pytest.fixture(scope="module")
-def page(run) -> Iterator:
-    with served(run) as address, opened(address) as tab:
-        yield tab
-
-
-def events(run: RunFolder) -> list[dict]:
-    path = run.path / "events.jsonl"
-    return [json.loads(text) for text in path.read_text().splitlines()] if path.is_file() else []
 
 
 def test_it_shows_the_batch_that_the_run_is_at(run, page):

@@ -1,6 +1,5 @@
 """The page in a browser beside a stream that learns without end."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from adam import lenient_adam  # noqa: F401  # a fixture
-from stream.flow import CLASSES, LINES, flow
+from stream.flow import CLASSES, LINES, SETTINGS, flow
 from tracegrad.run.build import Ends
 from tracegrad.run.control import Wish, ask, live
 from tracegrad.run.folder import RunFolder
@@ -20,19 +19,7 @@ from tracegrad.stream.sources.records import Event, Label
 from tracegrad.stream.start import begin
 from tracegrad.stream.watched import Watched
 
-from .opened import opened, served, until, wait
-
-SETTINGS = """
-format = 2
-task = "digits"
-[network]
-hidden = [8]
-neuron = "LIF"
-input_gain = 6.0
-[learning]
-rule = "eprop"
-update_every = 4
-"""
+from .opened import events, until, wait
 
 
 def endless(ended: threading.Event) -> Iterator[Event | Label]:
@@ -67,17 +54,6 @@ def run(tmp_path_factory) -> Iterator[RunFolder]:
     ask(folder.path, Wish())
     ended.set()
     learning.join()
-
-
-@pytest.fixture(scope="module")
-def page(run) -> Iterator:
-    with served(run) as address, opened(address) as tab:
-        yield tab
-
-
-def events(run: RunFolder) -> list[dict]:
-    path = run.path / "events.jsonl"
-    return [json.loads(text) for text in path.read_text().splitlines()] if path.is_file() else []
 
 
 def test_it_shows_where_the_stream_stands_and_what_it_saw(run, page):

@@ -41,8 +41,14 @@ def every_step_reference(optimiser: optax.GradientTransformation, arrays: Given)
 
 
 def rows(name: str, work: Workload, arrays: Given) -> dict[str, MakeRow]:
-    """What is compared at a workload, each made (compiled) when it is called."""
-    return {BASE: partial(reference, BASE, arrays)} | ROWS.get(name, _default)(work, arrays)
+    """What is compared at a workload, each made (compiled) when it is called.
+
+    Rows of events, which are C for a CPU, are left out elsewhere.
+    """
+    found = {BASE: partial(reference, BASE, arrays)} | ROWS.get(name, _default)(work, arrays)
+    if jax.default_backend() == "cpu":
+        return found
+    return {label: make for label, make in found.items() if "events" not in label}
 
 
 def _adam() -> optax.GradientTransformation:
@@ -65,13 +71,7 @@ def _with_events(work: Workload, arrays: Given) -> dict[str, MakeRow]:
     return {
         f"{rule.name}, events": _ours(rule, events, work, arrays)
         for rule in (eprop(), block_diagonal())
-        if _events_run()
     }
-
-
-def _events_run() -> bool:
-    """Events are C for a CPU."""
-    return jax.default_backend() == "cpu"
 
 
 def _default(work: Workload, arrays: Given) -> dict[str, MakeRow]:
@@ -90,18 +90,16 @@ def _with_naive(work: Workload, arrays: Given) -> dict[str, MakeRow]:
 
 
 def _long(work: Workload, arrays: Given) -> dict[str, MakeRow]:
-    inner = (chunk, events) if _events_run() else (chunk,)
     bounded = {
         f"eprop, {name} of {plan.__name__}": _ours(eprop(), of(plan), work, arrays)
         for name, of in (("window", window_of), ("checkpoint", checkpoint_of))
-        for plan in inner
+        for plan in (chunk, events)
     }
     return _default(work, arrays) | bounded
 
 
 def _online(work: Workload, arrays: Given) -> dict[str, MakeRow]:
     sgd = optax.sgd(LEARNING_RATE)
-    whole = {"eprop, events": _ours(eprop(), events, work._replace(every=None), arrays)}
     return {
         "naive e-prop, Adam every step": partial(every_step_reference, _adam(), arrays),
         "naive e-prop, SGD every step": partial(every_step_reference, sgd, arrays),
@@ -110,7 +108,8 @@ def _online(work: Workload, arrays: Given) -> dict[str, MakeRow]:
         "es_d_rtrl, Adam every step": _ours(es_d_rtrl(DECAY), None, work, arrays),
         "eprop, SGD every step": partial(learner_row, Learning(eprop(), sgd), work, arrays),
         "eprop, SGD by Step": partial(learner_row, Learning(eprop(), sgd, Step), work, arrays),
-    } | (whole if _events_run() else {})
+        "eprop, events": _ours(eprop(), events, work._replace(every=None), arrays),
+    }
 
 
 def _exact(work: Workload, arrays: Given) -> dict[str, MakeRow]:

@@ -15,7 +15,7 @@ from tracegrad.model.network import Network
 from tracegrad.run.learner import Info, Learner
 from tracegrad.run.learner_state import LearnerState, apart
 from tracegrad.run.mesh import ALONE
-from tracegrad.run.weights import parameters
+from tracegrad.run.weights import names
 from tracegrad.substrate.substrate import IDEAL
 
 torch = extra("torch", "PyTorch modules", "torch")
@@ -101,7 +101,7 @@ class OnlineModule(torch.nn.Module):
         self._structure = jax.tree.structure(state.network)
         learning = jax.tree.leaves(state.network.learning())
         leaves = jax.tree.leaves(jax.block_until_ready(state.network))
-        self._names = list(parameters(state.network))
+        self._names = names(state.network)
         for name, value, learns in zip(self._names, leaves, learning, strict=True):
             self._place(name, torch.from_dlpack(jnp.asarray(value)).clone(), learns)
         self._state = jax.device_put(apart(state), self._where())

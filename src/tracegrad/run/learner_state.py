@@ -1,5 +1,6 @@
 """Learner state: what a learner carries from block to block, and says of one."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -62,11 +63,13 @@ def apart(tree: T) -> T:
     return jax.tree.map(jnp.copy, tree)
 
 
-def refitted(state: LearnerState, like: LearnerState) -> LearnerState:
-    """The arrays of a state in the tree of another, whose fixed numbers may be others.
+def refitted(state: LearnerState, init: Callable[[PRNGKeyArray], LearnerState]) -> LearnerState:
+    """The arrays of a state in the tree of what `init` makes, whose fixed numbers may differ.
 
-    `like` needs shapes only. `UsageError` where these differ: that is another learner.
+    Nothing is made: only shapes are asked. `UsageError` where these differ: that is another
+    learner.
     """
+    like = jax.eval_shape(init, jax.random.key(0))
     arrays, shapes = jax.tree.leaves(state), jax.tree.leaves(like)
     if [(a.shape, a.dtype) for a in arrays] != [(a.shape, a.dtype) for a in shapes]:
         raise UsageError(

@@ -224,8 +224,7 @@ class _Training:
         if self.watch.at is None:
             raise UsageError(f"Its numbers were changed to {numbers}. Use: tracegrad resume.")
         learner = _planned(self.watch.at(numbers).for_input(self.example().xs))
-        blank = partial(learner.init, batch=self.size, stream=False)
-        return learner, refitted(self.state, jax.eval_shape(blank, jax.random.key(0)))
+        return learner, refitted(self.state, partial(learner.init, batch=self.size, stream=False))
 
     def compiled(self, example: Data) -> jax.stages.Compiled:
         """The program that learns from batches such as this."""

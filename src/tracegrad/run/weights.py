@@ -19,11 +19,13 @@ from tracegrad.run.convolutions import Map
 
 def parameters(network: Network) -> dict[str, np.ndarray]:
     """Every parameter by its path; one that ends in `.log` is the logarithm of a positive one."""
+    return dict(zip(names(network), map(np.asarray, jax.tree.leaves(network)), strict=True))
+
+
+def names(network: Network) -> list[str]:
+    """Paths of all parameters, in the order of the tree's leaves."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(network)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf)
-        for path, leaf in leaves
-    }
+    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
 
 
 def to_safetensors(network: Network) -> bytes:

@@ -63,9 +63,10 @@ def begin(path: Path, ends: Ends | None, update_every: int | None) -> Start:
     kept = Kept(path, config).before(state) if (path / STREAM).is_file() else None
     if kept is None:
         return Start(config, learner, Before(state._replace(network=network)), task)
-    changed = learner_at(config, task, kept.numbers)
-    like = jax.eval_shape(partial(changed.init, batch=1), jax.random.key(0))
-    return Start(config, changed, kept._replace(state=refitted(kept.state, like)), task)
+    if kept.numbers:
+        learner = learner_at(config, task, kept.numbers)
+        kept = kept._replace(state=refitted(kept.state, partial(learner.init, batch=1)))
+    return Start(config, learner, kept, task)
 
 
 def _trained(run: RunFolder) -> tuple[Config, Network]:

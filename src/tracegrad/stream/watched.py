@@ -87,8 +87,7 @@ class Watched:
     def _fitting(self, numbers: Mapping[str, float]) -> tuple[Learner, LearnerState]:
         """A learner of these numbers and the state of now for it; `UsageError` if none can be."""
         learner = learner_at(self.start.config, self.start.task, numbers)
-        blank = jax.eval_shape(partial(learner.init, batch=1), jax.random.key(0))
-        return learner, refitted(self.live.state, blank)
+        return learner, refitted(self.live.state, partial(learner.init, batch=1))
 
     def _recent(self) -> Data:
         """The last steps as a sequence, filled up to a length that never changes."""

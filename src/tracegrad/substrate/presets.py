@@ -258,9 +258,11 @@ def _check_chance(preset: Preset, file: str) -> None:
     """Roundings draw as `order.random` says, for it is what it means."""
     scope = None if preset.order is None else preset.order.random
     other = {"shared": "stochastic", "element": "stochastic_shared"}.get(scope or "")
+    if other is None:
+        return
     for part in ("numbers", "program"):
         for name, format in vars(getattr(preset, part)).items():
-            if getattr(format, "rounding", None) == other is not None:
+            if getattr(format, "rounding", None) == other:
                 raise UsageError(
                     f"{file}: {part}.{name}.rounding is {other}, but order.random is {scope}. Make "
                     "them agree."
