@@ -37,7 +37,7 @@ def test_every_sequence_once_and_padding_counts_nothing(number, size, rng):
     source = recorded(number)
     seen = []
     for xs, ys, weight, valid in source.batches(size, rng):
-        assert xs.shape == (STEPS, size, LINES) and xs.dtype == np.float32
+        assert xs.shape == (STEPS, size, LINES) and xs.dtype == np.uint8
         assert ys.shape == weight.shape == valid.shape == (STEPS, size)
         assert (ys.dtype, weight.dtype, valid.dtype) == (np.int32, np.float32, np.bool_)
         assert not weight[~valid].any() and not xs[~valid].any() and (weight[valid] > 0).all()

@@ -54,7 +54,9 @@ static void *buffer(int64_t sizes[MOST], XLA_FFI_Buffer *made) {
     else if (rank == 1) ((REAL *)data)[i] = (REAL)(0.5 + 0.4 * uniform()); /* a coefficient */
     else ((REAL *)data)[i] = uniform() < 0.5 ? 0 : (REAL)uniform();
   }
-  const XLA_FFI_DataType type = bytes == 2 ? XLA_FFI_DataType_U16 : XLA_FFI_DataType_INVALID;
+  const XLA_FFI_DataType type = bytes == 1   ? XLA_FFI_DataType_U8
+                                : bytes == 2 ? XLA_FFI_DataType_U16
+                                             : XLA_FFI_DataType_INVALID;
   *made = (XLA_FFI_Buffer){.dtype = type, .data = data, .rank = rank, .dims = sizes};
   return made;
 }

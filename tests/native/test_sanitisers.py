@@ -22,8 +22,8 @@ from tracegrad.native import compiler
 HERE = Path(__file__).resolve().parent
 
 
-@pytest.fixture
-def calls(monkeypatch):
+@pytest.fixture(params=[float, "uint8"], ids=["reals", "bytes"])
+def calls(monkeypatch, request):
     """Source, function and shapes of every kernel of a ragged block of a deep network."""
     made, sources = [], {}
     target, call = event_kernels.target, jax.ffi.ffi_call
@@ -46,7 +46,7 @@ def calls(monkeypatch):
     monkeypatch.setattr(jax.ffi, "ffi_call", recorded)
     net = network(tg.CubaLIF(tau_mem=10e-3, normalised=False), tg.TwoCompartment(), gain=5.0)
     valid = claims.weights() > 0
-    data = Data(claims.inputs(), claims.targets(), claims.weights(), valid)
+    data = Data(claims.inputs().astype(request.param), claims.targets(), claims.weights(), valid)
     loss = tg.losses.mean_squared_error(tg.RateRegulariser(2.0, 0.1))
     done = claims.block(net, tg.rules.block_diagonal(), loss=loss, data=data, plan=Events)
     claims.assert_alive(net, done.rates)

@@ -26,11 +26,15 @@ MakePlan = Callable[[Rule, Loss], AbstractPlan]
 
 
 class Learning(NamedTuple):
-    """What is learned with: a rule, an optimiser and, unless the planner is to choose, a plan."""
+    """What is learned with: a rule, an optimiser and, unless the planner is to choose, a plan.
+
+    `counted` says that the input comes as bytes, as a recording of spikes is kept.
+    """
 
     rule: Rule
     optimiser: optax.GradientTransformation
     plan: MakePlan | None = None
+    counted: bool = False
 
 
 def learner_row(learning: Learning, work: Workload, arrays: Given) -> Row:
@@ -41,9 +45,9 @@ def learner_row(learning: Learning, work: Workload, arrays: Given) -> Row:
     learner = Learner(net, rule, loss, learning.optimiser, work.every, plan=plan)
     learner = learner.for_input(arrays.xs)
     state = learner.init(jax.random.key(0), work.batch, stream=False)
-    xs = jnp.asarray(arrays.xs)
+    xs = jnp.asarray(arrays.xs, jnp.uint8 if learning.counted else None)
     ys = jnp.broadcast_to(jnp.asarray(arrays.classes, jnp.int32)[None], xs.shape[:2])
-    weight = jnp.full(xs.shape[:2], 1.0 / (work.steps if work.every is None else 1.0), xs.dtype)
+    weight = jnp.full(xs.shape[:2], 1.0 / (work.steps if work.every is None else 1.0))
     return compiled(learner._sequence, (state,), (xs, ys, weight), str(learner.plan))
 
 

@@ -68,10 +68,12 @@ def _ours(rule: Rule, plan: MakePlan | None, work: Workload, arrays: Given) -> M
 
 
 def _with_events(work: Workload, arrays: Given) -> dict[str, MakeRow]:
-    return {
+    ours = {
         f"{rule.name}, events": _ours(rule, events, work, arrays)
         for rule in (eprop(), block_diagonal())
     }
+    counted = partial(learner_row, Learning(eprop(), _adam(), events, counted=True), work, arrays)
+    return ours | {"eprop, events of bytes": counted}
 
 
 def _default(work: Workload, arrays: Given) -> dict[str, MakeRow]:

@@ -16,7 +16,7 @@ class Sequences(AbstractSource):
 
     `counts` holds spike counts, zero from step `lengths[i]` on; `labels` lie in [0, classes). The
     weight of a step is $1/(\mathrm{length}-q)$ from step $q$ = `quiet` on and 0 before, so every
-    sequence counts the same. Memory: N T m bytes; a batch alone is float32.
+    sequence counts the same. Memory: N T m bytes, and so is a batch.
 
         source = Sequences(counts, lengths, labels, classes=10)
     """
@@ -72,7 +72,7 @@ class Sequences(AbstractSource):
         step = np.arange(steps)[:, None]
         valid = step < length
         return Batch(
-            xs=np.ascontiguousarray(self.counts[chosen].transpose(1, 0, 2), dtype=np.float32),
+            xs=np.ascontiguousarray(self.counts[chosen].transpose(1, 0, 2)),
             ys=np.where(valid, self.labels[chosen], 0).astype(np.int32),
             weight=(valid & (step >= self.quiet)) / np.float32(length - self.quiet),
             valid=valid,

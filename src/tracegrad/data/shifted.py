@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Shaped
 
 from tracegrad.data.task import AbstractSource, Batch
 from tracegrad.errors import UsageError
@@ -47,7 +47,7 @@ class Shifted(AbstractSource):
             xs[:, column] = self._one(batch.xs[:, column], int(down), int(right))
         return batch._replace(xs=xs)
 
-    def _one(self, x: Float32[np.ndarray, "T m"], down: int, right: int) -> np.ndarray:
+    def _one(self, x: Shaped[np.ndarray, "T m"], down: int, right: int) -> np.ndarray:
         seen = x.reshape(len(x), *self.shape)
         moved = np.zeros_like(seen)
         (to_row, row), (to_column, column) = _overlap(down), _overlap(right)

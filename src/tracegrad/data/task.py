@@ -7,7 +7,7 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Int32, UInt8
 
 from tracegrad.data.curriculum import Curriculum
 from tracegrad.errors import UsageError
@@ -24,14 +24,14 @@ class Step(NamedTuple):
 class Batch(NamedTuple):
     """B sequences of T steps.
 
-    `xs` is the input: spike counts of m lines, or any values. `ys` is an integer class for each
-    step, or o target values. `weight` is what a step counts in the loss: for classes it sums to 1
-    over the labelled steps of a sequence; it is 0 where there is no label or only padding. `valid`
-    is False on padding: steps after the end of a sequence, and whole sequences that fill up the
-    last batch.
+    `xs` is the input of m lines: spike counts as bytes, or any values. `ys` is an integer class for
+    each step, or o target values. `weight` is what a step counts in the loss: for classes it sums
+    to 1 over the labelled steps of a sequence; it is 0 where there is no label or only padding.
+    `valid` is False on padding: steps after the end of a sequence, and whole sequences that fill up
+    the last batch.
     """
 
-    xs: Float32[np.ndarray, "T B m"]
+    xs: Float32[np.ndarray, "T B m"] | UInt8[np.ndarray, "T B m"]
     ys: Int32[np.ndarray, "T B"] | Float32[np.ndarray, "T B o"]
     weight: Float32[np.ndarray, "T B"]
     valid: Bool[np.ndarray, "T B"]
@@ -125,7 +125,9 @@ class Task:
         while True:
             for xs, ys, weight, valid in self.train.batches(1, rng):
                 for t in np.flatnonzero(valid[:, 0]):
-                    yield Step(xs[t, 0], np.asarray(ys[t, 0]), np.asarray(weight[t, 0]))
+                    yield Step(
+                        xs[t, 0].astype(np.float32), np.asarray(ys[t, 0]), np.asarray(weight[t, 0])
+                    )
 
     @property
     def level(self) -> int | None:

@@ -1,12 +1,12 @@
 """Network: a stack of layers and a readout, and the circuit it becomes for one time step."""
 
 from fnmatch import fnmatchcase
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree, Shaped
 
 from tracegrad.model.abstract_connection import AbstractConnection
 from tracegrad.model.layer import Layer, Readout
@@ -109,6 +109,12 @@ class Circuit(eqx.Module):
         return Moment(tuple(incoming[:-1]), tuple(currents), before, tuple(after))
 
 
+def real_type(xs: Shaped[ArrayLike, "*shape"]) -> Any:
+    """The type in which input is computed with: its own if it is real, else JAX's for reals."""
+    kind = jnp.result_type(xs)
+    return kind if jnp.issubdtype(kind, jnp.floating) else float
+
+
 class Network(eqx.Module):
     """Layers of neurons and a readout, simulated with a step of `dt` seconds.
 
@@ -208,12 +214,12 @@ class Network(eqx.Module):
 
     def __call__(
         self,
-        xs: Float[Array, "time batch m"],
+        xs: Shaped[Array, "time batch m"],
         state: State | None = None,
         valid: Bool[Array, "time batch"] | None = None,
     ) -> tuple[tuple[Float[Array, "time batch _"], ...], State]:
         """Outputs of every stage (the readout's last) over time, and the final state."""
-        circuit = self.discretise()
+        circuit, xs = self.discretise(), jnp.asarray(xs, real_type(xs))
         state = circuit.rest(xs.shape[1]) if state is None else state
 
         def body(state: State, now: tuple) -> tuple[State, tuple]:

@@ -8,7 +8,7 @@
      GRADIENT_C                      whether coefficients have a gradient
      neuron_back                     one step back for some neurons
 
-   In: xs (T,B,m), their marks (T,B,words), valid (T,B) or nothing, outputs (T,B,n), their marks
+   In: xs (T,B,m), real or bytes, their marks (T,B,words), valid (T,B) or nothing, outputs (T,B,n), their marks
    (T,B,words), output before (B,n), asked (T,B,n),
    kept states and currents (T,B,n), states before (B,n) that are read, coefficients (n),
    self-weights (n), taps (2 TAPS), cotangents of states, output and taps after the block (A,B,n).
@@ -16,8 +16,16 @@
    cotangents before the block (A,B,n). */
 #include "runtime.h"
 
-enum { LANES = 64 / sizeof(REAL), VECTORS = WIDTH / LANES, CARRIED = STATES + TAPS + 1 };
-typedef REAL Vector __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
+/* What one register holds: GCC keeps a wider vector in memory. */
+#if defined(__AVX512F__)
+enum { REGISTER = 64 };
+#elif defined(__AVX__)
+enum { REGISTER = 32 };
+#else
+enum { REGISTER = 16 };
+#endif
+enum { LANES = REGISTER / sizeof(REAL), VECTORS = WIDTH / LANES, CARRIED = STATES + TAPS + 1 };
+typedef REAL Vector __attribute__((vector_size(REGISTER), aligned(sizeof(REAL)), may_alias));
 
 /* Events by line: where each occurred (a row of the group) and its value. */
 typedef struct {
@@ -28,7 +36,8 @@ typedef struct {
 
 typedef struct {
   int64_t T, B, m, n, samples, groups;
-  const REAL *xs, *z, *z0, *asked[ASKED + 1], *s[STATES + 1], *i[PORTS], *s0[STATES + 1];
+  Input xs;
+  const REAL *z, *z0, *asked[ASKED + 1], *s[STATES + 1], *i[PORTS], *s0[STATES + 1];
   const REAL *c[COEFFICIENTS + 1], *own[PORTS], *taps, *later;
   const uint8_t *valid;
   const Mark *mark_x, *mark_z;
@@ -39,15 +48,15 @@ typedef struct {
 
 /* What reached a stage at a step: its input, or its own output before; and the marks. */
 typedef struct {
-  const REAL *row;
+  Input row;
   const Mark *mark;
 } Incoming;
 
 static Incoming incoming(const Backward *f, int own, int64_t t, int64_t b) {
   const int64_t now = t * f->B + b, last = now - f->B;
-  if (!own) return (Incoming){f->xs + now * f->m, f->mark_x + now * words(f->m)};
-  if (!t) return (Incoming){f->z0 + b * f->n, f->mark_z0 + b * words(f->n)};
-  return (Incoming){f->z + last * f->n, f->mark_z + last * words(f->n)};
+  if (!own) return (Incoming){input_at(f->xs, now * f->m), f->mark_x + now * words(f->m)};
+  if (!t) return (Incoming){{f->z0 + b * f->n, NULL}, f->mark_z0 + b * words(f->n)};
+  return (Incoming){{f->z + last * f->n, NULL}, f->mark_z + last * words(f->n)};
 }
 
 /* Events of one group, sorted by line: listed row by row and counted, then put in their places. */
@@ -73,12 +82,12 @@ static int sort_events(Lists *lists, const Backward *f, int64_t group, int own) 
   for (int64_t k = 0; k < lines && !wrong; k++) start[k + 2] += start[k + 1];
   found = 0;
   for (int64_t r = 0; r < rows && !wrong; r++) {
-    const REAL *row = incoming(f, own, r % f->T, first + r / f->T).row;
+    const Input row = incoming(f, own, r % f->T, first + r / f->T).row;
     for (int64_t e = 0; e < here[r]; e++) {
-      const int32_t from = line[found++];
-      const int64_t to = start[from + 1]++;
+      const int32_t key = line[found++];
+      const int64_t to = start[key + 1]++;
       lists->place[to] = (int32_t)r;
-      lists->value[to] = row[from];
+      lists->value[to] = row.byte ? (REAL)row.byte[key] : row.real[key];
     }
   }
   free(line);
@@ -196,7 +205,7 @@ XLA_FFI_Error *backward(XLA_FFI_CallFrame *frame) {
   if (asked_for_metadata(frame)) return NULL;
   Backward f = {.T = dims(frame, 0)[0], .B = dims(frame, 0)[1], .m = dims(frame, 0)[2]};
   int a = 0, r = 0;
-  f.xs = argument(frame, a++);
+  f.xs = input(frame, a++);
   f.mark_x = argument(frame, a++);
   f.valid = size_of(frame, a) ? argument(frame, a) : NULL;
   a++;
@@ -240,7 +249,7 @@ XLA_FFI_Error *backward(XLA_FFI_CallFrame *frame) {
   f.mark_z0 = malloc(sizeof(Mark) * (size_t)(f.B * words(f.n) + 1));
   int wrong = !f.below || !f.itself || !f.mark_z0;
   for (int64_t b = 0; b < f.B && !wrong; b++)
-    mark_row(f.z0 + b * f.n, f.n, 0, f.mark_z0 + b * words(f.n));
+    mark_row((Input){f.z0 + b * f.n, NULL}, f.n, 0, f.mark_z0 + b * words(f.n));
   wrong = wrong || parallel(frame, sort_group, &f, f.groups);
   wrong = wrong || parallel(frame, backward_column, &f, (f.n + WIDTH - 1) / WIDTH);
   let_go(f.below, f.groups);

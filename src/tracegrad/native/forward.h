@@ -7,7 +7,7 @@
      KEEP_STATE[k], KEEP_CURRENT[p]  what the way back will read
      neuron_step                     every neuron's step and output
 
-   In: xs (T,B,m), marks of xs (T,B,words) or nothing, valid (T,B) or nothing, weights (n,m),
+   In: xs (T,B,m), real or bytes, marks of xs (T,B,words) or nothing, valid (T,B) or nothing, weights (n,m),
    recurrent weights (n,n), biases (n), coefficients (n), states (B,n), output (B,n). Out: outputs
    (T,B,n), their marks (T,B,words), marks of xs unless they came with it, states and output at the
    end (B,n), what is kept (T,B,n). */
@@ -15,7 +15,8 @@
 
 typedef struct {
   int64_t T, B, m, n;
-  const REAL *xs, *weight[PORTS], *recurrent[PORTS], *bias[PORTS];
+  Input xs;
+  const REAL *weight[PORTS], *recurrent[PORTS], *bias[PORTS];
   const REAL *c[COEFFICIENTS + 1], *s0[STATES + 1], *z0;
   const uint8_t *valid;
   const Mark *marked;
@@ -58,11 +59,12 @@ static int forward_sample(void *shared, int64_t b) {
   }
   for (int p = 0; p < PORTS; p++) i[p] = memory + (1 + STATES + p) * n;
   memcpy(z, f->z0 + b * n, sizeof(REAL) * (size_t)n);
-  mark_row(z, n, 0, first);
-  int64_t own = RECURRENT ? events_of(z, first, n, own_line, own_value) : 0;
+  const Input output = {z, NULL};
+  mark_row(output, n, 0, first);
+  int64_t own = RECURRENT ? events_of(output, first, n, own_line, own_value) : 0;
   for (int64_t t = 0; t < f->T; t++) {
     const int64_t row = t * f->B + b;
-    const REAL *x = f->xs + row * m;
+    const Input x = input_at(f->xs, row * m);
     if (!MARKED) mark_row(x, m, t + 1 < f->T ? f->B * m : 0, f->mark_x + row * wide);
     if (!f->valid || f->valid[row]) {
       for (int p = 0; p < PORTS; p++) {
@@ -78,8 +80,8 @@ static int forward_sample(void *shared, int64_t b) {
       neuron_step(n, s, z, i, f->c);
     }
     Mark *mark = f->mark_z + row * own_wide;
-    mark_row(z, n, 0, mark);
-    if (RECURRENT) own = events_of(z, mark, n, own_line, own_value);
+    mark_row(output, n, 0, mark);
+    if (RECURRENT) own = events_of(output, mark, n, own_line, own_value);
     memcpy(f->z + row * n, z, sizeof(REAL) * (size_t)n);
     for (int k = 0; k < STATES; k++)
       if (KEEP_STATE[k]) memcpy(f->kept_s[k] + row * n, s[k], sizeof(REAL) * (size_t)n);
@@ -98,7 +100,7 @@ XLA_FFI_Error *forward(XLA_FFI_CallFrame *frame) {
   if (asked_for_metadata(frame)) return NULL;
   Forward f = {.T = dims(frame, 0)[0], .B = dims(frame, 0)[1], .m = dims(frame, 0)[2]};
   int a = 0, r = 0;
-  f.xs = argument(frame, a++);
+  f.xs = input(frame, a++);
   f.marked = argument(frame, a++);
   f.valid = size_of(frame, a) ? argument(frame, a) : NULL;
   a++;

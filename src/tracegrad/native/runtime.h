@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <tgmath.h>
-#if defined(__AVX512F__)
+#if defined(__AVX__)
 #include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 #include "xla/ffi/api/c_api.h"
@@ -122,7 +124,36 @@ static int parallel(XLA_FFI_CallFrame *frame, Work work, void *shared, int64_t c
   return wrong;
 }
 
+/* Input as it was given: real numbers, or a byte each. */
+typedef struct {
+  const REAL *real;
+  const uint8_t *byte;
+} Input;
+
+static Input input(XLA_FFI_CallFrame *frame, int64_t i) {
+  const XLA_FFI_DataType type = ((XLA_FFI_Buffer *)frame->args.args[i])->dtype;
+  if (type == XLA_FFI_DataType_PRED || type == XLA_FFI_DataType_U8)
+    return (Input){NULL, argument(frame, i)};
+  return (Input){argument(frame, i), NULL};
+}
+static Input input_at(Input xs, int64_t place) {
+  return xs.byte ? (Input){NULL, xs.byte + place} : (Input){xs.real + place, NULL};
+}
+
 /* Bit k is set where row[k] is not zero, for k < 16. */
+static unsigned nonzero_bytes(const uint8_t *restrict row) {
+#if defined(__SSE2__)
+  const __m128i zero = _mm_cmpeq_epi8(_mm_loadu_si128((const void *)row), _mm_setzero_si128());
+  return (unsigned)_mm_movemask_epi8(zero) ^ 0xffff;
+#else
+  uint64_t half[2];
+  memcpy(half, row, sizeof half);
+  if (!(half[0] | half[1])) return 0;
+  unsigned mask = 0;
+  for (int k = 0; k < 16; k++) mask |= (unsigned)(row[k] != 0) << k;
+  return mask;
+#endif
+}
 static unsigned nonzero(const REAL *restrict row) {
 #if defined(__AVX512F__)
   if (sizeof(REAL) == 4)
@@ -131,6 +162,21 @@ static unsigned nonzero(const REAL *restrict row) {
   const double *r = (const double *)row;
   return (unsigned)_mm512_cmp_pd_mask(_mm512_loadu_pd(r), none, _CMP_NEQ_UQ) |
          (unsigned)_mm512_cmp_pd_mask(_mm512_loadu_pd(r + 8), none, _CMP_NEQ_UQ) << 8;
+#elif defined(__AVX__)
+  unsigned mask = 0;
+  if (sizeof(REAL) == 4)
+    for (int k = 0; k < 2; k++) {
+      const __m256 here = _mm256_loadu_ps((const float *)row + 8 * k);
+      const __m256 set = _mm256_cmp_ps(here, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+      mask |= (unsigned)_mm256_movemask_ps(set) << 8 * k;
+    }
+  else
+    for (int k = 0; k < 4; k++) {
+      const __m256d here = _mm256_loadu_pd((const double *)row + 4 * k);
+      const __m256d set = _mm256_cmp_pd(here, _mm256_setzero_pd(), _CMP_NEQ_UQ);
+      mask |= (unsigned)_mm256_movemask_pd(set) << 4 * k;
+    }
+  return mask;
 #else
   int any = 0;
   for (int k = 0; k < 16; k++) any |= row[k] != 0;
@@ -146,16 +192,23 @@ typedef uint16_t Mark;
 static int64_t words(int64_t m) { return (m + 15) / 16; }
 
 /* The row read next lies `ahead` further on, far away in memory, so it is asked for now. */
-static void mark_row(const REAL *restrict row, int64_t m, int64_t ahead, Mark *restrict mark) {
-  int64_t i = 0;
-  for (; i + 16 <= m; i += 16) {
-    __builtin_prefetch(row + i + ahead);
-    mark[i / 16] = (Mark)nonzero(row + i);
+static void mark_row(Input row, int64_t m, int64_t ahead, Mark *restrict mark) {
+  const int64_t whole = m - m % 16;
+  for (int64_t i = 0; row.byte && i < whole; i += 16) {
+    if (i % 64 == 0) __builtin_prefetch(row.byte + i + ahead);
+    mark[i / 16] = (Mark)nonzero_bytes(row.byte + i);
   }
-  if (i == m) return;
+  for (int64_t i = 0; row.real && i < whole; i += 16) {
+    __builtin_prefetch(row.real + i + ahead);
+    mark[i / 16] = (Mark)nonzero(row.real + i);
+  }
+  if (whole == m) return;
   unsigned mask = 0;
-  for (int64_t k = 0; i + k < m; k++) mask |= (unsigned)(row[i + k] != 0) << k;
-  mark[i / 16] = (Mark)mask;
+  for (int64_t k = 0; whole + k < m; k++) {
+    const int set = row.byte ? row.byte[whole + k] != 0 : row.real[whole + k] != 0;
+    mask |= (unsigned)set << k;
+  }
+  mark[whole / 16] = (Mark)mask;
 }
 
 static int64_t events_in(const Mark *restrict mark, int64_t m) {
@@ -185,10 +238,13 @@ static int64_t expand(const Mark *restrict mark, int64_t m, int32_t *restrict li
 }
 
 /* The same, and the values there. */
-static int64_t events_of(const REAL *restrict row, const Mark *restrict mark, int64_t m,
+static int64_t events_of(Input row, const Mark *restrict mark, int64_t m,
                          int32_t *restrict line, REAL *restrict value) {
   const int64_t found = expand(mark, m, line);
-  for (int64_t e = 0; e < found; e++) value[e] = row[line[e]];
+  if (row.byte)
+    for (int64_t e = 0; e < found; e++) value[e] = (REAL)row.byte[line[e]];
+  else
+    for (int64_t e = 0; e < found; e++) value[e] = row.real[line[e]];
   return found;
 }
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from tracegrad.errors import UsageError
@@ -14,7 +15,6 @@ from tracegrad.inspect import cost as cost_of
 from tracegrad.learn.rule import Rule
 from tracegrad.model import Network
 from tracegrad.run.build import build_rule, build_task
-from tracegrad.run.evaluate import on_device
 from tracegrad.run.folder import open_run
 from tracegrad.run.options import parse
 from tracegrad.substrate.presets import Preset, load
@@ -51,7 +51,7 @@ def cost(arguments: list[str]) -> None:
         stored=_stored(network, rule),
         stochastic=_stochastic(preset),
     )
-    found = cost_of(network, on_device(batch).xs, np.asarray(batch.valid), teaching)
+    found = cost_of(network, jnp.asarray(batch.xs, float), np.asarray(batch.valid), teaching)
     numbers = {"task": config.task, "rule": rule.name, **found.to_dict()}
     numbers["energy"] = _energy(found, preset)
     text = json.dumps(numbers, indent=1)

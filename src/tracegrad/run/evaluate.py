@@ -59,7 +59,7 @@ class Score(NamedTuple):
 
 
 def on_device(batch: Batch) -> Data:
-    """The batch with reals in the default float type of JAX."""
+    """The batch with reals in the default float type of JAX, and counts as the bytes they are."""
     return Data(
         *(jnp.asarray(a, float if np.issubdtype(a.dtype, np.floating) else a.dtype) for a in batch)
     )

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
-from jaxtyping import Array, ArrayLike, Bool, Float, Num, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, Num, PRNGKeyArray, Shaped
 
 from tracegrad.learn.alike import alike
 from tracegrad.learn.loss import Loss, mean_squared_error
@@ -108,7 +108,7 @@ class Learner:
             return ()
         return alike(self.network, self.rule.influence)
 
-    def for_input(self, xs: Float[ArrayLike, "*shape"]) -> "Learner":
+    def for_input(self, xs: Shaped[ArrayLike, "*shape"]) -> "Learner":
         """The same learner, planned for input as sparse as `xs` (time, batch, m): see `plan`.
 
         Sequences that do not depend on each other (`sequence` with `update_every=None`) are then
@@ -246,17 +246,17 @@ class Learner:
     def _step(
         self,
         state: LearnerState,
-        x: Float[Array, "batch m"],
+        x: Shaped[Array, "batch m"],
         y: Num[Array, "batch *o"],
         weight: Float[Array, " batch"] | None = None,
         valid: Bool[Array, " batch"] | None = None,
     ) -> tuple[LearnerState, Info]:
         """One time step of a stream; the weights change after every `update_every` such steps."""
         every = check_step(self.update_every, self.loss)
-        data = block_of(
-            x[None], y[None], *(None if a is None else a[None] for a in (weight, valid))
-        )
         plan = self._plan(1, Shape(1, x.shape[0]))
+        data = block_of(
+            plan, x[None], y[None], *(None if a is None else a[None] for a in (weight, valid))
+        )
         state, outcome = self._accumulate(state, plan, data)
         due = state.waiting >= every
         state = jax.lax.cond(due, self._update, lambda state: state, state)
@@ -265,19 +265,19 @@ class Learner:
     def _run(
         self,
         state: LearnerState,
-        xs: Float[Array, "time batch m"],
+        xs: Shaped[Array, "time batch m"],
         ys: Num[Array, "time batch *o"],
         weight: Float[Array, "time batch"] | None = None,
         valid: Bool[Array, "time batch"] | None = None,
     ) -> tuple[LearnerState, Info]:
         """A block of steps that follows on the steps before; its length is a multiple of K."""
-        data = block_of(xs, ys, weight, valid)
-        return self._windows(state, data, self._plan(self.update_every, Shape(*xs.shape[:2])))
+        plan = self._plan(self.update_every, Shape(*xs.shape[:2]))
+        return self._windows(state, block_of(plan, xs, ys, weight, valid), plan)
 
     def _sequence(
         self,
         state: LearnerState,
-        xs: Float[Array, "time batch m"],
+        xs: Shaped[Array, "time batch m"],
         ys: Num[Array, "time batch *o"],
         weight: Float[Array, "time batch"] | None = None,
         valid: Bool[Array, "time batch"] | None = None,
@@ -286,8 +286,8 @@ class Learner:
 
         The stream of `step` and `run` is left as it is.
         """
-        data = block_of(xs, ys, weight, valid)
         plan = self._for_sequences(Shape(*xs.shape[:2])).plan
+        data = block_of(plan, xs, ys, weight, valid)
         now, later = jax.random.split(state.key)
         rest = plan.rest(self._circuit(state), xs.shape[1], now)
         ended, info = self._windows(state._replace(stream=rest), data, plan)
@@ -296,14 +296,14 @@ class Learner:
     def _gradient(
         self,
         state: LearnerState,
-        xs: Float[Array, "time batch m"],
+        xs: Shaped[Array, "time batch m"],
         ys: Num[Array, "time batch *o"],
         weight: Float[Array, "time batch"] | None = None,
         valid: Bool[Array, "time batch"] | None = None,
     ) -> tuple[Network, LearnerState, Info]:
         """The gradient of a block, without an update, and the stream carried on."""
-        data = block_of(xs, ys, weight, valid)
         plan = self._plan(self.update_every, Shape(*xs.shape[:2]))
+        data = block_of(plan, xs, ys, weight, valid)
         state, gradient, outcome = self._learn(state, plan, data)
         return gradient[0], state, Info(outcome.loss, outcome.outputs, outcome.rates)
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from tracegrad.errors import UsageError
-from tracegrad.learn.plans.plan import Data, Stream
+from tracegrad.learn.plans.plan import AbstractPlan, Data, Stream
 from tracegrad.learn.signal import Feedback
-from tracegrad.model.network import Network
+from tracegrad.model.network import Network, real_type
 from tracegrad.substrate.substrate import Placed
 
 T = TypeVar("T")
@@ -78,12 +78,20 @@ def refitted(state: LearnerState, init: Callable[[PRNGKeyArray], LearnerState]) 
     return jax.tree.unflatten(jax.tree.structure(like), arrays)
 
 
-def block_of(xs: Array, ys: Array, weight: Array | None, valid: Array | None) -> Data:
-    """A block with weight 1 at every step unless given, and no weight on padding."""
-    weight = jnp.ones(xs.shape[:2], xs.dtype) if weight is None else weight
+def block_of(
+    plan: AbstractPlan, xs: Array, ys: Array, weight: Array | None, valid: Array | None
+) -> Data:
+    """A block with weight 1 at every step unless given, and no weight on padding.
+
+    Counts become real numbers here, unless the plan reads bytes.
+    """
+    real = real_type(xs)
+    if weight is None:
+        weight = jnp.ones(xs.shape[:2], real)
+    weight = jnp.asarray(weight, real_type(weight))
     if valid is not None:
         weight = jnp.where(valid, weight, 0.0)
-    return Data(xs, ys, weight, valid)
+    return Data(xs if plan.reads_bytes else jnp.asarray(xs, real), ys, weight, valid)
 
 
 def windows_of(data: Data, every: int) -> Data:

@@ -11,6 +11,7 @@ import claims
 import oracle
 import tracegrad as tg
 from claims import assert_differ, assert_equal, block, difference, gradient, network
+from tracegrad.learn.plans.checkpoint import Checkpoint
 from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.event_kernels import Forward
 from tracegrad.learn.plans.events import Events
@@ -174,6 +175,44 @@ def test_input_of_another_type_means_the_same(kind):
     ours = kernel(mixed, before, xs.astype(kind), None)[1]
     assert jnp.mean(ours) > 0.01
     assert jnp.array_equal(ours, kernel(same, before, xs, None)[1])
+
+
+def taught(plan):
+    layer = tg.Layer(tg.Dense(37, 20, gain=2.0), tg.LIF(), recurrent=tg.Dense(20, 20))
+    net = tg.Network(layer, readout=tg.Readout(20, 2), dt=1e-3)
+    loss, rule = tg.losses.mean_squared_error(), rules.eprop()
+    return tg.Learner(net, rule, loss, optax.sgd(1.0), plan=plan(rule, loss))
+
+
+def one_sequence(learner, xs):
+    ys = random.normal(random.key(2), (*xs.shape[:2], 2))
+    return learner.init(random.key(0), xs.shape[1], stream=False), xs, ys
+
+
+def in_parts(rule, loss):
+    return Checkpoint(rule, loss, Events(rule, loss))
+
+
+@pytest.mark.parametrize("plan", [Events, in_parts, one_block, Step])
+@pytest.mark.parametrize("kind", [jnp.uint8, jnp.bool_, jnp.int32])
+def test_counts_are_learned_from_as_the_same_real_numbers(plan, kind):
+    counts = 90 * random.poisson(random.key(1), 0.2, (11, 5, 37))  # up to 255 in a byte
+    xs = (counts / 90 if kind == jnp.int32 else jnp.minimum(counts, 255)).astype(kind)
+    learner = taught(plan)
+    ours, info = learner.sequence(*one_sequence(learner, xs))
+    theirs, _ = learner.sequence(*one_sequence(learner, xs.astype(float)))
+    assert 0.01 < jnp.mean(info.rates[0]) < 0.7
+    networks = (ours.network, theirs.network)
+    for one, other in zip(*map(jax.tree.leaves, networks), strict=True):
+        assert jnp.array_equal(one, other)
+
+
+def test_bytes_never_become_real_numbers_on_their_way_to_the_events():
+    xs = jnp.zeros((11, 5, 37), jnp.uint8)
+    for plan, converted in ((Events, False), (Step, True)):
+        learner = taught(plan)
+        program = str(jax.make_jaxpr(learner.sequence)(*one_sequence(learner, xs)))
+        assert ("f64[11,5,37]" in program) == converted
 
 
 def single(a):

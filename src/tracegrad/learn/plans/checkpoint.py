@@ -80,6 +80,11 @@ class Checkpoint(AbstractPlan):
         """As the inner plan."""
         return self.inner.partitions
 
+    @property
+    def reads_bytes(self) -> bool:
+        """As the inner plan."""
+        return self.inner.reads_bytes
+
     def shaped(self, circuit: Circuit) -> Circuit:
         """As the inner plan."""
         return self.inner.shaped(circuit)
@@ -106,7 +111,7 @@ class Checkpoint(AbstractPlan):
             way = way._replace(total=_more(sums, self._run(way, final, rest)[1]))
         silent = (self.inner.silent(circuit, i, batch) for i in range(len(circuit.stages)))
         zero = jax.tree.map(jnp.zeros_like, circuit)
-        start = _Progress(tuple(silent), zero, jnp.zeros((), data.xs.dtype), none)
+        start = _Progress(tuple(silent), zero, jnp.zeros((), data.weight.dtype), none)
         progress, (end, last) = self._back(way, start, final, rest)
 
         def body(progress: _Progress, at: tuple[State, Array]) -> tuple[_Progress, Array]:

@@ -71,7 +71,7 @@ class Marks(NamedTuple):
 class Block(NamedTuple):
     """A block of steps as a stage went through it."""
 
-    xs: Float[Array, "time batch m"]
+    xs: Shaped[Array, "time batch m"]
     before: StageState
     z: Float[Array, "time batch n"]
     marks: Marks
@@ -124,7 +124,7 @@ class Forward:
         found = _call(
             self.target,
             [every, *marks, *[last] * (len(names.rows) + 1), *kept],
-            xs.astype(stage.dtype),
+            _readable(xs, stage),
             jnp.zeros((0,), jnp.uint16) if marked is None else marked,
             _or_nothing(valid),
             *(stage.weight[p] for p in names.below),
@@ -194,7 +194,7 @@ class Backward:
         found = _call(
             self.target,
             [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes],
-            block.xs.astype(dtype),
+            _readable(block.xs, stage),
             block.marks.x,
             _or_nothing(block.valid),
             block.z,
@@ -229,6 +229,11 @@ def _call(name: str, results: list[jax.ShapeDtypeStruct], *arguments: Array) -> 
 
 def _marks(time: int, batch: int, size: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((time, batch, -(-size // 16)), jnp.uint16)
+
+
+def _readable(xs: Shaped[Array, "*shape"], stage: Stage) -> Shaped[Array, "*shape"]:
+    """Bytes and booleans as they are, the rest as real numbers of the stage."""
+    return xs if xs.dtype in (jnp.uint8, jnp.bool_) else xs.astype(stage.dtype)
 
 
 def _or_nothing(valid: Valid | None) -> Bool[Array, "..."]:

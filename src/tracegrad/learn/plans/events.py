@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from tracegrad.learn import influence as influences
@@ -44,6 +45,11 @@ class Events(AbstractReverse):
     def partitions(self) -> bool:
         """The C sees whole arrays."""
         return False
+
+    @property
+    def reads_bytes(self) -> bool:
+        """A quarter of the memory to go through for what is not zero."""
+        return True
 
     def compile(self, circuit: Circuit) -> None:
         """Compile the way back of every stage; `NoCodeError` or `NoCompilerError` if it fails."""
@@ -119,7 +125,8 @@ class Events(AbstractReverse):
         """States and currents of every stage that the signal reads."""
 
         def one_step(state: State, now: Data) -> tuple[Moment, Verdict]:
-            moment = circuit.step(state, now.xs, circuit.stages[0].feedforward(now.xs))
+            x = jnp.asarray(now.xs, now.weight.dtype)
+            moment = circuit.step(state, x, circuit.stages[0].feedforward(x))
             moment = jax.tree.map(lambda a: a[None], moment)
             error = moment.after[-1].z
             return moment, Verdict(error, now.ys[None], now.weight[None])

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray, Shaped
 
 from tracegrad.learn.loss import Loss, loss_and_error
 from tracegrad.learn.rule import Rule
@@ -22,7 +22,7 @@ from tracegrad.model.stage import StageState
 class Data(NamedTuple):
     """A block of steps: inputs, targets, loss weights, and which steps exist (None: all)."""
 
-    xs: Float[Array, "time batch m"]
+    xs: Shaped[Array, "time batch m"]
     ys: Num[Array, "time batch *o"]
     weight: Float[Array, "time batch"]
     valid: Bool[Array, "time batch"] | None
@@ -76,6 +76,11 @@ class AbstractPlan(eqx.Module):
     def partitions(self) -> bool:
         """Whether its arrays may lie on several devices."""
         return True
+
+    @property
+    def reads_bytes(self) -> bool:
+        """Whether it reads input of bytes or booleans as it is, which others take as reals."""
+        return False
 
     @abstractmethod
     def init(self, circuit: Circuit, batch: int, key: PRNGKeyArray) -> Any:
@@ -153,8 +158,8 @@ def judge(
 def count_steps(data: Data) -> Float[Array, " batch"]:
     """Number of steps of a block that exist, for each sample."""
     if data.valid is None:
-        return jnp.full(data.xs.shape[1], data.xs.shape[0], data.xs.dtype)
-    return jnp.sum(data.valid, axis=0, dtype=data.xs.dtype)
+        return jnp.full(data.xs.shape[1], data.xs.shape[0], data.weight.dtype)
+    return jnp.sum(data.valid, axis=0, dtype=data.weight.dtype)
 
 
 def summed(

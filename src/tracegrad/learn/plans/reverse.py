@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Bool, Float, Num, Shaped
 
 from tracegrad.learn.filter import OUTPUT, Taps
 from tracegrad.learn.influence import Block, Trace
@@ -44,7 +44,7 @@ class Seen(NamedTuple):
     `marks` say what is not zero, to a plan that asks.
     """
 
-    incoming: Float[Array, "time batch m"]
+    incoming: Shaped[Array, "time batch m"]
     current: Ports
     start: StageState
     after: StageState
