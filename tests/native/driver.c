@@ -48,7 +48,8 @@ static void *buffer(int64_t sizes[MOST], XLA_FFI_Buffer *made) {
   }
   char *data = malloc((size_t)(size * bytes) + (size == 0));
   for (int64_t i = 0; i < size; i++) {
-    const int last = (i + 1) % sizes[rank - 1] == 0; /* of a row of marks: its first bit exists */
+    /* The last two of a row of marks: a word whose first bit exists, and one that is 0 or 1. */
+    const int last = i % sizes[rank - 1] + 2 >= sizes[rank - 1];
     if (bytes == 1) data[i] = uniform() < 0.9;
     else if (bytes == 2) ((uint16_t *)data)[i] = uniform() < 0.5 ? 0 : last ? 1 : 0x8421;
     else if (rank == 1) ((REAL *)data)[i] = (REAL)(0.5 + 0.4 * uniform()); /* a coefficient */

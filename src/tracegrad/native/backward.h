@@ -8,9 +8,8 @@
      GRADIENT_C                      whether coefficients have a gradient
      neuron_back                     one step back for some neurons
 
-   In: xs (T,B,m), real or bytes, their marks (T,B,words), valid (T,B) or nothing, outputs (T,B,n), their marks
-   (T,B,words), output before (B,n), asked (T,B,n),
-   kept states and currents (T,B,n), states before (B,n) that are read, coefficients (n),
+   In: xs (T,B,m), real or bytes, their marks (T,B,marks), valid (T,B) or nothing, outputs (T,B,n),
+   their marks (T,B,marks), output before (B,n), asked (T,B,n), kept states and currents (T,B,n), states before (B,n) that are read, coefficients (n),
    self-weights (n), taps (2 TAPS), cotangents of states, output and taps after the block (A,B,n).
    Out: gradients of weights (n,m), recurrent weights (n,n), biases (n), coefficients (n), and the
    cotangents before the block (A,B,n). */
@@ -54,9 +53,9 @@ typedef struct {
 
 static Incoming incoming(const Backward *f, int own, int64_t t, int64_t b) {
   const int64_t now = t * f->B + b, last = now - f->B;
-  if (!own) return (Incoming){input_at(f->xs, now * f->m), f->mark_x + now * words(f->m)};
-  if (!t) return (Incoming){{f->z0 + b * f->n, NULL}, f->mark_z0 + b * words(f->n)};
-  return (Incoming){{f->z + last * f->n, NULL}, f->mark_z + last * words(f->n)};
+  if (!own) return (Incoming){input_at(f->xs, now * f->m), f->mark_x + now * marks(f->m)};
+  if (!t) return (Incoming){{f->z0 + b * f->n, NULL}, f->mark_z0 + b * marks(f->n)};
+  return (Incoming){{f->z + last * f->n, NULL}, f->mark_z + last * marks(f->n)};
 }
 
 /* Events of one group, sorted by line: listed row by row and counted, then put in their places. */
@@ -82,12 +81,13 @@ static int sort_events(Lists *lists, const Backward *f, int64_t group, int own) 
   for (int64_t k = 0; k < lines && !wrong; k++) start[k + 2] += start[k + 1];
   found = 0;
   for (int64_t r = 0; r < rows && !wrong; r++) {
-    const Input row = incoming(f, own, r % f->T, first + r / f->T).row;
+    const Incoming now = incoming(f, own, r % f->T, first + r / f->T);
+    const int graded = now.mark[words(lines)];
     for (int64_t e = 0; e < here[r]; e++) {
       const int32_t key = line[found++];
       const int64_t to = start[key + 1]++;
       lists->place[to] = (int32_t)r;
-      lists->value[to] = row.byte ? (REAL)row.byte[key] : row.real[key];
+      lists->value[to] = !graded ? 1 : now.row.byte ? now.row.byte[key] : now.row.real[key];
     }
   }
   free(line);
@@ -246,10 +246,10 @@ XLA_FFI_Error *backward(XLA_FFI_CallFrame *frame) {
   f.groups = (f.B + f.samples - 1) / f.samples;
   f.below = calloc((size_t)f.groups + 1, sizeof(Lists));
   f.itself = calloc((size_t)f.groups + 1, sizeof(Lists));
-  f.mark_z0 = malloc(sizeof(Mark) * (size_t)(f.B * words(f.n) + 1));
+  f.mark_z0 = malloc(sizeof(Mark) * (size_t)(f.B * marks(f.n) + 1));
   int wrong = !f.below || !f.itself || !f.mark_z0;
   for (int64_t b = 0; b < f.B && !wrong; b++)
-    mark_row((Input){f.z0 + b * f.n, NULL}, f.n, 0, f.mark_z0 + b * words(f.n));
+    mark_row((Input){f.z0 + b * f.n, NULL}, f.n, 0, f.mark_z0 + b * marks(f.n));
   wrong = wrong || parallel(frame, sort_group, &f, f.groups);
   wrong = wrong || parallel(frame, backward_column, &f, (f.n + WIDTH - 1) / WIDTH);
   let_go(f.below, f.groups);

@@ -7,9 +7,9 @@
      KEEP_STATE[k], KEEP_CURRENT[p]  what the way back will read
      neuron_step                     every neuron's step and output
 
-   In: xs (T,B,m), real or bytes, marks of xs (T,B,words) or nothing, valid (T,B) or nothing, weights (n,m),
-   recurrent weights (n,n), biases (n), coefficients (n), states (B,n), output (B,n). Out: outputs
-   (T,B,n), their marks (T,B,words), marks of xs unless they came with it, states and output at the
+   In: xs (T,B,m), real or bytes, marks of xs (T,B,marks) or nothing, valid (T,B) or nothing,
+   weights (n,m), recurrent weights (n,n), biases (n), coefficients (n), states (B,n), output (B,n). Out: outputs
+   (T,B,n), their marks (T,B,marks), marks of xs unless they came with it, states and output at the
    end (B,n), what is kept (T,B,n). */
 #include "runtime.h"
 
@@ -40,7 +40,7 @@ static int turn(void *shared, int64_t item) {
 
 static int forward_sample(void *shared, int64_t b) {
   const Forward *f = shared;
-  const int64_t n = f->n, m = f->m, wide = words(m), own_wide = words(n);
+  const int64_t n = f->n, m = f->m, wide = marks(m), own_wide = marks(n);
   REAL *memory = malloc(sizeof(REAL) * (size_t)(n * (STATES + PORTS + 2) + m));
   int32_t *line = malloc(sizeof(int32_t) * (size_t)(m + n + 2 * SLACK));
   Mark *first = malloc(sizeof(Mark) * (size_t)own_wide);
@@ -71,8 +71,8 @@ static int forward_sample(void *shared, int64_t b) {
         if (f->bias[p]) memcpy(i[p], f->bias[p], sizeof(REAL) * (size_t)n);
         else memset(i[p], 0, sizeof(REAL) * (size_t)n);
       }
-      const Mark *marks = (MARKED ? f->marked : f->mark_x) + row * wide;
-      const int64_t below = events_of(x, marks, m, line, value);
+      const Mark *mark_x = (MARKED ? f->marked : f->mark_x) + row * wide;
+      const int64_t below = events_of(x, mark_x, m, line, value);
       for (int p = 0; p < PORTS; p++)
         if (FROM_BELOW[p]) gather(i[p], f->turned[p], n, line, value, below);
       for (int p = 0; p < PORTS; p++)

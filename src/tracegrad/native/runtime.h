@@ -140,80 +140,94 @@ static Input input_at(Input xs, int64_t place) {
   return xs.byte ? (Input){NULL, xs.byte + place} : (Input){xs.real + place, NULL};
 }
 
-/* Bit k is set where row[k] is not zero, for k < 16. */
-static unsigned nonzero_bytes(const uint8_t *restrict row) {
+/* Bit k is set where row[k] is another value, for k < 16. */
+static unsigned bytes_differ(const uint8_t *restrict row, uint8_t value) {
 #if defined(__SSE2__)
-  const __m128i zero = _mm_cmpeq_epi8(_mm_loadu_si128((const void *)row), _mm_setzero_si128());
-  return (unsigned)_mm_movemask_epi8(zero) ^ 0xffff;
+  const __m128i here = _mm_loadu_si128((const void *)row);
+  return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(here, _mm_set1_epi8((char)value))) ^ 0xffff;
 #else
-  uint64_t half[2];
-  memcpy(half, row, sizeof half);
-  if (!(half[0] | half[1])) return 0;
   unsigned mask = 0;
-  for (int k = 0; k < 16; k++) mask |= (unsigned)(row[k] != 0) << k;
+  for (int k = 0; k < 16; k++) mask |= (unsigned)(row[k] != value) << k;
   return mask;
 #endif
 }
-static unsigned nonzero(const REAL *restrict row) {
+static unsigned reals_differ(const REAL *restrict row, REAL value) {
 #if defined(__AVX512F__)
   if (sizeof(REAL) == 4)
-    return _mm512_cmp_ps_mask(_mm512_loadu_ps(row), _mm512_setzero_ps(), _CMP_NEQ_UQ);
-  const __m512d none = _mm512_setzero_pd();
+    return _mm512_cmp_ps_mask(_mm512_loadu_ps(row), _mm512_set1_ps((float)value), _CMP_NEQ_UQ);
+  const __m512d one = _mm512_set1_pd((double)value);
   const double *r = (const double *)row;
-  return (unsigned)_mm512_cmp_pd_mask(_mm512_loadu_pd(r), none, _CMP_NEQ_UQ) |
-         (unsigned)_mm512_cmp_pd_mask(_mm512_loadu_pd(r + 8), none, _CMP_NEQ_UQ) << 8;
+  return (unsigned)_mm512_cmp_pd_mask(_mm512_loadu_pd(r), one, _CMP_NEQ_UQ) |
+         (unsigned)_mm512_cmp_pd_mask(_mm512_loadu_pd(r + 8), one, _CMP_NEQ_UQ) << 8;
 #elif defined(__AVX__)
   unsigned mask = 0;
   if (sizeof(REAL) == 4)
     for (int k = 0; k < 2; k++) {
       const __m256 here = _mm256_loadu_ps((const float *)row + 8 * k);
-      const __m256 set = _mm256_cmp_ps(here, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+      const __m256 set = _mm256_cmp_ps(here, _mm256_set1_ps((float)value), _CMP_NEQ_UQ);
       mask |= (unsigned)_mm256_movemask_ps(set) << 8 * k;
     }
   else
     for (int k = 0; k < 4; k++) {
       const __m256d here = _mm256_loadu_pd((const double *)row + 4 * k);
-      const __m256d set = _mm256_cmp_pd(here, _mm256_setzero_pd(), _CMP_NEQ_UQ);
+      const __m256d set = _mm256_cmp_pd(here, _mm256_set1_pd((double)value), _CMP_NEQ_UQ);
       mask |= (unsigned)_mm256_movemask_pd(set) << 4 * k;
     }
   return mask;
 #else
   int any = 0;
-  for (int k = 0; k < 16; k++) any |= row[k] != 0;
+  for (int k = 0; k < 16; k++) any |= row[k] != value;
   if (!any) return 0;
   unsigned mask = 0;
-  for (int k = 0; k < 16; k++) mask |= (unsigned)(row[k] != 0) << k;
+  for (int k = 0; k < 16; k++) mask |= (unsigned)(row[k] != value) << k;
   return mask;
 #endif
 }
 
-/* A bit for each entry of a row, set where it is not zero: 16 a word. */
+/* A bit for each entry of a row, set where it is not zero: 16 a word. One word more says whether
+   any of them is another value than 1: of spikes the values need not be read again. */
 typedef uint16_t Mark;
 static int64_t words(int64_t m) { return (m + 15) / 16; }
+static int64_t marks(int64_t m) { return words(m) + 1; }
 
 /* The row read next lies `ahead` further on, far away in memory, so it is asked for now. */
 static void mark_row(Input row, int64_t m, int64_t ahead, Mark *restrict mark) {
   const int64_t whole = m - m % 16;
+  unsigned graded = 0, rest = 0;
   for (int64_t i = 0; row.byte && i < whole; i += 16) {
     if (i % 64 == 0) __builtin_prefetch(row.byte + i + ahead);
-    mark[i / 16] = (Mark)nonzero_bytes(row.byte + i);
+    const unsigned set = bytes_differ(row.byte + i, 0);
+    graded |= set & bytes_differ(row.byte + i, 1);
+    mark[i / 16] = (Mark)set;
   }
   for (int64_t i = 0; row.real && i < whole; i += 16) {
     __builtin_prefetch(row.real + i + ahead);
-    mark[i / 16] = (Mark)nonzero(row.real + i);
+    const unsigned set = reals_differ(row.real + i, 0);
+    if (set) graded |= set & reals_differ(row.real + i, 1);
+    mark[i / 16] = (Mark)set;
   }
-  if (whole == m) return;
-  unsigned mask = 0;
   for (int64_t k = 0; whole + k < m; k++) {
-    const int set = row.byte ? row.byte[whole + k] != 0 : row.real[whole + k] != 0;
-    mask |= (unsigned)set << k;
+    const REAL value = row.byte ? (REAL)row.byte[whole + k] : row.real[whole + k];
+    rest |= (unsigned)(value != 0) << k;
+    graded |= value != 0 && value != 1;
   }
-  mark[whole / 16] = (Mark)mask;
+  if (whole < m) mark[whole / 16] = (Mark)rest;
+  mark[words(m)] = graded != 0;
+}
+
+/* Four words from w on as one, or those that there are. */
+static uint64_t four(const Mark *restrict mark, int64_t w, int64_t wide) {
+  if (w + 4 <= wide)
+    return mark[w] | (uint64_t)mark[w + 1] << 16 | (uint64_t)mark[w + 2] << 32 |
+           (uint64_t)mark[w + 3] << 48;
+  uint64_t mask = 0;
+  for (int64_t k = w; k < wide; k++) mask |= (uint64_t)mark[k] << 16 * (k - w);
+  return mask;
 }
 
 static int64_t events_in(const Mark *restrict mark, int64_t m) {
   int64_t count = 0;
-  for (int64_t w = 0; w < words(m); w++) count += __builtin_popcount(mark[w]);
+  for (int64_t w = 0; w < words(m); w += 4) count += __builtin_popcountll(four(mark, w, words(m)));
   return count;
 }
 
@@ -230,9 +244,16 @@ static int64_t expand(const Mark *restrict mark, int64_t m, int32_t *restrict li
     place = _mm512_add_epi32(place, _mm512_set1_epi32(16));
   }
 #else
-  for (int64_t w = 0; w < words(m); w++)
-    for (unsigned mask = mark[w]; mask; mask &= mask - 1)
-      line[found++] = (int32_t)(16 * w + __builtin_ctz(mask));
+  enum { FEW = 4 };
+  for (int64_t w = 0; w < words(m); w += 4) {
+    uint64_t mask = four(mark, w, words(m));
+    const int64_t count = __builtin_popcountll(mask);
+    for (int64_t e = 0; e < FEW || e < count; e++) {
+      line[found + e] = (int32_t)(16 * w + __builtin_ctzll(mask | 1ull << 63));
+      mask &= mask - 1;
+    }
+    found += count;
+  }
 #endif
   return found;
 }
@@ -241,7 +262,9 @@ static int64_t expand(const Mark *restrict mark, int64_t m, int32_t *restrict li
 static int64_t events_of(Input row, const Mark *restrict mark, int64_t m,
                          int32_t *restrict line, REAL *restrict value) {
   const int64_t found = expand(mark, m, line);
-  if (row.byte)
+  if (!mark[words(m)])
+    for (int64_t e = 0; e < found; e++) value[e] = 1;
+  else if (row.byte)
     for (int64_t e = 0; e < found; e++) value[e] = (REAL)row.byte[line[e]];
   else
     for (int64_t e = 0; e < found; e++) value[e] = row.real[line[e]];

@@ -62,7 +62,10 @@ class Kept(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """Which entries of the input and of the output are not zero, a bit each, at every step."""
+    """Which entries of the input and of the output are not zero, a bit each, at every step.
+
+    A last word says whether any of a row is another value than 1.
+    """
 
     x: Marked
     z: Marked
@@ -228,7 +231,7 @@ def _call(name: str, results: list[jax.ShapeDtypeStruct], *arguments: Array) -> 
 
 
 def _marks(time: int, batch: int, size: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((time, batch, -(-size // 16)), jnp.uint16)
+    return jax.ShapeDtypeStruct((time, batch, -(-size // 16) + 1), jnp.uint16)
 
 
 def _readable(xs: Shaped[Array, "*shape"], stage: Stage) -> Shaped[Array, "*shape"]:
