@@ -207,6 +207,8 @@ VEHICLES = """Events could go as lists through gathers and scatters of XLA itsel
 compiler. They are given the lists of the input's spikes ready made, and the smallest bounds that
 hold; the C that is written from the neuron finds them in the array, as in use. Both compute the
 gradient of `stop-gradient`, with Adam."""
+NARROW = """The same on an older processor, whose vectors hold 8 numbers in place of 16. Events of
+bytes are the same input as `uint8`, a quarter of the memory to look through."""
 KINDS = ("float32", "bfloat16")
 GPU = """The same training steps on one {device}, where events do not run. Products are of float32
 ({float32:.0f} TFLOP/s by XLA for 8192 x 8192 matrices), or of bfloat16 summed in float32
@@ -222,6 +224,7 @@ update at every step add nothing to what the outputs need."""
 PICTURE = "![Time and memory of a training step as one size grows](images/curves.png)"
 PARTS = {
     "speed": lambda content: f"## Every plan\n\n{speed(content)}",
+    "speed_avx2": lambda content: f"## Without AVX-512\n\n{NARROW}\n\n{speed(content)}",
     "peers": peers,
     "vehicles": vehicles,
     "gpu": gpu,

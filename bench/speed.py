@@ -15,6 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workloads", nargs="*", default=[*WORKLOADS])
     parser.add_argument("--seconds", type=float, default=20.0, help="for each workload")
+    parser.add_argument("--name", default="speed", help="of the result file")
     options = parser.parse_args()
     kept = []
     for name in options.workloads:
@@ -24,7 +25,7 @@ def main() -> None:
             print({k: round(v, 3) if isinstance(v, float) else v for k, v in row._asdict().items()})
         kept += [row._asdict() for row in found]
         settings = {n: WORKLOADS[n]._asdict() for n in options.workloads}
-        result.write("speed", settings, kept)
+        result.write(options.name, settings, kept)
 
 
 if __name__ == "__main__":

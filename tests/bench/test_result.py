@@ -12,6 +12,7 @@ def test_a_result_says_where_it_comes_from(tmp_path):
     assert content["name"] == "speed"
     assert content["settings"] == {"seconds": 1} and content["rows"] == [{"ms": 2.5}]
     assert {"python", "jax", "numpy", "tracegrad"} <= content["versions"].keys()
+    assert content["machine"]["vectors"] in ("avx512f", "avx2", "avx", "sse2", "sve", "asimd", "")
     assert content["machine"]["cores"] >= 1 and len(content["machine"]["load"]) == 3
 
 

@@ -38,6 +38,7 @@ def write(path: Path, origin: Origin, settings: Mapping[str, Any], rows: Sequenc
         "machine": {
             "system": platform.platform(),
             "processor": _processor(),
+            "vectors": _vectors(),
             "cores": os.cpu_count(),
             "load": os.getloadavg(),
         },
@@ -70,6 +71,14 @@ def _git(*arguments: str) -> str:
         return subprocess.run(call, capture_output=True, text=True, check=False).stdout.strip()
     except OSError:  # no git here
         return ""
+
+
+def _vectors() -> str:
+    """The widest vector instructions of the processor, where the system tells them."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "").split()
+    return next((v for v in ("avx512f", "avx2", "avx", "sse2", "sve", "asimd") if v in flags), "")
 
 
 def _processor() -> str:

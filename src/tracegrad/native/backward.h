@@ -9,10 +9,10 @@
      neuron_back                     one step back for some neurons
 
    In: xs (T,B,m), real or bytes, their marks (T,B,marks), valid (T,B) or nothing, outputs (T,B,n),
-   their marks (T,B,marks), output before (B,n), asked (T,B,n), kept states and currents (T,B,n), states before (B,n) that are read, coefficients (n),
-   self-weights (n), taps (2 TAPS), cotangents of states, output and taps after the block (A,B,n).
-   Out: gradients of weights (n,m), recurrent weights (n,n), biases (n), coefficients (n), and the
-   cotangents before the block (A,B,n). */
+   their marks (T,B,marks), output before (B,n), asked (T,B,n), kept states and currents (T,B,n),
+   states before (B,n) that are read, coefficients (n), self-weights (n), taps (2 TAPS), cotangents
+   of states, output and taps after the block (A,B,n). Out: gradients of weights (n,m), recurrent
+   weights (n,n), biases (n), coefficients (n), and the cotangents before the block (A,B,n). */
 #include "runtime.h"
 
 /* What one register holds: GCC keeps a wider vector in memory. */

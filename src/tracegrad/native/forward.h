@@ -8,9 +8,9 @@
      neuron_step                     every neuron's step and output
 
    In: xs (T,B,m), real or bytes, marks of xs (T,B,marks) or nothing, valid (T,B) or nothing,
-   weights (n,m), recurrent weights (n,n), biases (n), coefficients (n), states (B,n), output (B,n). Out: outputs
-   (T,B,n), their marks (T,B,marks), marks of xs unless they came with it, states and output at the
-   end (B,n), what is kept (T,B,n). */
+   weights (n,m), recurrent weights (n,n), biases (n), coefficients (n), states (B,n), output (B,n).
+   Out: outputs (T,B,n), their marks (T,B,marks), marks of xs unless they came with it, states and
+   output at the end (B,n), what is kept (T,B,n). */
 #include "runtime.h"
 
 typedef struct {
