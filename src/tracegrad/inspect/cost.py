@@ -8,11 +8,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
 from tracegrad.learn.local import emission, local
 from tracegrad.model.linear_map import AbstractMap, FanIn, Weights
-from tracegrad.model.network import Network, State, hold
+from tracegrad.model.network import Network, State, hold, real_type
 from tracegrad.model.neuron import ports
 from tracegrad.model.stage import Stage, StageState
 
@@ -99,7 +99,7 @@ EVERY_STEP = Teaching()
 
 def cost(
     network: Network,
-    xs: Float[Array, "T B m"],
+    xs: Shaped[Array, "T B m"],
     valid: Bool[np.ndarray, "T B"] | None = None,
     teaching: Teaching = EVERY_STEP,
 ) -> Cost:
@@ -112,6 +112,7 @@ def cost(
 
         cost(network, xs).synaptic_operations.effective
     """
+    xs = jnp.asarray(xs, real_type(xs))
     exists = np.ones(xs.shape[:2], bool) if valid is None else np.asarray(valid)
     samples = int(exists.any(axis=0).sum())
     if not samples:

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num, PRNGKeyArray
+from jaxtyping import Array, Float, Num, PRNGKeyArray, Shaped
 from rich.table import Table
 
 from tracegrad.inspect.agreement import Agreement, ByLag, agree, agree_by_lag
@@ -22,7 +22,7 @@ from tracegrad.learn.plans.plan import Data, Outcome
 from tracegrad.learn.plans.planner import Work, choose
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.rules.bptt import bptt
-from tracegrad.model.network import Network
+from tracegrad.model.network import Network, real_type
 
 
 class Trial(NamedTuple):
@@ -100,7 +100,7 @@ class Fidelity:
 def fidelity(
     net: Network,
     rule: Rule,
-    xs: Float[Array, "time batch m"],
+    xs: Shaped[Array, "time batch m"],
     ys: Num[Array, "time batch *o"],
     loss: Loss | None = None,
     trial: Trial | None = None,
@@ -155,7 +155,7 @@ def fidelity(
 def judge(
     net: Network,
     given: Given,
-    xs: Float[Array, "time batch m"],
+    xs: Shaped[Array, "time batch m"],
     ys: Num[Array, "time batch *o"],
     loss: Loss | None = None,
     weight: Float[Array, "time batch"] | None = None,
@@ -185,7 +185,7 @@ def judge(
 def assert_faithful(
     net: Network,
     judged: Rule | Given,
-    xs: Float[Array, "time batch m"],
+    xs: Shaped[Array, "time batch m"],
     ys: Num[Array, "time batch *o"],
     cosine: float = 0.9,
     norm: tuple[float, float] = (0.5, 2.0),
@@ -214,6 +214,7 @@ def _data(net: Network, xs: Array, ys: Array, weight: Array | None) -> Data:
     lines = net.layers[0].input.inputs
     if xs.ndim != 3 or xs.shape[2] != lines or len(xs) == 0:
         raise ValueError(f"xs must have shape (time, batch, {lines}), got {xs.shape}.")
+    xs = jnp.asarray(xs, real_type(xs))
     weight = jnp.ones(xs.shape[:2], xs.dtype) if weight is None else weight
     if ys.shape[:2] != xs.shape[:2] or weight.shape != xs.shape[:2]:
         raise ValueError(

@@ -51,7 +51,7 @@ def cost(arguments: list[str]) -> None:
         stored=_stored(network, rule),
         stochastic=_stochastic(preset),
     )
-    found = cost_of(network, jnp.asarray(batch.xs, float), np.asarray(batch.valid), teaching)
+    found = cost_of(network, jnp.asarray(batch.xs), np.asarray(batch.valid), teaching)
     numbers = {"task": config.task, "rule": rule.name, **found.to_dict()}
     numbers["energy"] = _energy(found, preset)
     text = json.dumps(numbers, indent=1)

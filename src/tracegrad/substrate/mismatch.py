@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, Shaped
 
-from tracegrad.model.network import Network
+from tracegrad.model.network import Network, real_type
 from tracegrad.model.neuron import AbstractNeuron
 from tracegrad.model.parameter import Positive, setting
 from tracegrad.substrate.weights import by_name, is_weight, map_by_name
@@ -139,12 +139,13 @@ class Mismatch(eqx.Module):
         return later._replace(logs=walked)
 
     def disturb(
-        self, xs: Float[Array, "time batch m"], key: PRNGKeyArray
+        self, xs: Shaped[Array, "time batch m"], key: PRNGKeyArray
     ) -> Float[Array, "time batch m"]:
         """Input spikes lost, and moved by whole steps; those moved out of the block are lost.
 
         Counts are kept where several arrive at once.
         """
+        xs = jnp.asarray(xs, real_type(xs))
         lost, moved = jax.random.split(key)
         if self.lost_spikes:
             xs = jnp.where(jax.random.uniform(lost, xs.shape) < self.lost_spikes, 0.0, xs)
