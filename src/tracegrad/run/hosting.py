@@ -7,6 +7,7 @@ from tracegrad.inspect.audit import Audit
 from tracegrad.inspect.wiring import wiring
 from tracegrad.learn.rule import Rule
 from tracegrad.model import Layer, Network
+from tracegrad.run.needed_bits import Lesson, needed_bits
 from tracegrad.substrate.check import Check
 from tracegrad.substrate.demand import Demand, Population
 from tracegrad.substrate.fit import Fit, fit
@@ -75,10 +76,20 @@ def _reads(seen: Audit) -> tuple[str, ...]:
     return tuple(name for name, there in asked.items() if there)
 
 
-def hosted(network: Network, seen: Audit, name: str, told: tuple["Compiled", ...] = ()) -> Fit:
-    """Whether a platform can host what was audited; `told` is the rule as it computes it."""
-    preset = load(name)
-    found = fit(demand(network, seen), preset)
+def hosted(
+    network: Network,
+    seen: Audit,
+    name: str,
+    told: tuple["Compiled", ...] = (),
+    lesson: Lesson | None = None,
+) -> Fit:
+    """Whether a platform can host what was audited; `told` is the rule as it computes it.
+
+    Bits that are needed are measured on a `lesson`, unknown without one.
+    """
+    preset, asked = load(name), demand(network, seen)
+    needed = None if lesson is None else needed_bits(lesson, asked, preset)
+    found = fit(asked, preset, needed)
     if not told or preset.engine is None or preset.engine.products is None:
         return found
     lacking = ", ".join(each.layer for each in told if each.lacks)

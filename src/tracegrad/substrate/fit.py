@@ -7,6 +7,7 @@ from tracegrad.substrate.demand import Demand
 from tracegrad.substrate.placement import placed
 from tracegrad.substrate.presets import Limit, Preset
 from tracegrad.substrate.speed import speed
+from tracegrad.substrate.widths import Needed, widths
 
 
 class Fit(NamedTuple):
@@ -40,8 +41,8 @@ class Fit(NamedTuple):
         return [head[self.fits], *rows]
 
 
-def fit(demand: Demand, preset: Preset) -> Fit:
-    """Compare a demand with a platform; O(1)."""
+def fit(demand: Demand, preset: Preset, needed: dict[str, Needed] | None = None) -> Fit:
+    """Compare a demand with a platform; O(1). `needed` are bits that were measured, by kind."""
     limits = preset.limits
     counts = [
         ("input lines", demand.inputs, limits.inputs),
@@ -54,6 +55,7 @@ def fit(demand: Demand, preset: Preset) -> Fit:
     checks += placed(demand, preset)
     checks.append(_routes(demand, limits.routes))
     checks.append(_memory(demand, preset))
+    checks += widths(demand, preset, needed)
     checks.append(speed(demand, preset))
     checks.append(_learning(demand, preset))
     if demand.not_local:
