@@ -70,7 +70,7 @@ def _reads(seen: Audit) -> tuple[str, ...]:
         "pre_trace": any(n.presynaptic for n in needs),
         "neuron_state": any(n.postsynaptic for n in needs),
         "signal": any(n.broadcast for n in needs),
-        "synapse_trace": seen.memory.traces >= seen.synapses,
+        "synapse_trace": seen.memory.of_synapses > 0,
         "other_weights": any(n.transport for n in needs),
     }
     return tuple(name for name, there in asked.items() if there)
