@@ -9,7 +9,9 @@ from tables import source, spread, table
 
 import tracegrad as tg
 from tracegrad.run.engine_rule import compiled
-from tracegrad.substrate.presets import load
+from tracegrad.run.hosting import hosted
+from tracegrad.run.needed_bits import ENOUGH
+from tracegrad.substrate.presets import load, names
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "substrates.md"
 PICTURE = PAGE.parent / "images" / "substrates.png"
@@ -67,6 +69,31 @@ DEVICE = """## On the device itself
 
 The C library that `tracegrad export c` writes, at {hidden} hidden neurons, learning at every step.
 Steps per second are of this machine, flash and RAM of a build for a Cortex-M4."""
+FITS = """## Does it fit?
+
+`tracegrad audit RULE --substrate NAME` compares what a rule on a network needs with the numbers
+that are published for a platform, each with its source in the preset. What nobody has published is
+unknown (?), and no unknown is a yes. Here e-prop on {inputs} lines, {hidden} recurrent LIF neurons
+and {outputs} readout units, in steps of 1 ms, without data:
+
+{table}
+
+Of Loihi 1, line by line:
+
+```text
+{loihi1}
+```
+
+Layers are laid on cores one after the other: a core holds neurons with all their synapses (with a
+trace beside each weight where the rule keeps one), every line that a core hears is an axon into it,
+and a neuron takes an axon out for every core that it reaches. What this finds room for fits; what
+it does not is unknown, unless a single neuron or the sum of all is too much. Steps per second are
+those of the input, against a cited rate; no preset has one for learning.
+
+Which bits are needed depends on data. `tracegrad audit RULE --run RUN --substrate NAME` rounds one
+kind of number at a time on the run's test data, as the platform does it, and finds the fewest bits
+with which the gradient of every matrix of weights keeps a cosine of {enough} to that in float. So
+many bits fit. With fewer the cosine there is told, and whether it will do only training says."""
 LOIHI = """## A rule on Loihi's engine
 
 A learning engine of Loihi's kind computes sums of products of registers, and sees no membrane.
@@ -83,6 +110,8 @@ neuron can supply a trace, and the audit says what is missing:
 ```text
 {loihi1}
 ```"""
+
+SAID = {True: "fits", False: "**no**", None: "?"}
 
 
 def percent(values: list[float]) -> str:
@@ -188,6 +217,22 @@ def loihi() -> str:
     return LOIHI.format(mem=1e3 * mem, out=1e3 * out, **told)
 
 
+def fits() -> str:
+    """What fits, what does not and what is unknown, of every platform."""
+    inputs, hidden, outputs = 64, 128, 10
+    layer = tg.Layer(tg.Dense(inputs, hidden), tg.LIF(), recurrent=tg.Dense(hidden, hidden))
+    net = tg.Network(layer, readout=tg.Readout(hidden, outputs), dt=1e-3)
+    seen = tg.inspect.audit(net, tg.rules.eprop())
+    found = {name: hosted(net, seen, name) for name in names()}
+    said = {name: {c.what: SAID[c.fits] for c in fit.checks} for name, fit in found.items()}
+    rows = dict.fromkeys(what for each in said.values() for what in each)
+    lines = [[what, *(each.get(what, "") for each in said.values())] for what in rows]
+    told = table(["", *(f"`{name}`" for name in found)], lines)
+    sizes = {"inputs": inputs, "hidden": hidden, "outputs": outputs}
+    loihi1 = "\n".join(found["loihi1"].lines())
+    return FITS.format(table=told, loihi1=loihi1, enough=ENOUGH, **sizes)
+
+
 PARTS = {
     "substrate_bits": bits,
     "substrate_whole": whole,
@@ -206,7 +251,7 @@ def results() -> dict[str, dict]:
 def page() -> str:
     """The whole page."""
     parts = [PARTS[name](content) for name, content in results().items()]
-    return "\n\n".join([HEAD, *parts, loihi()]) + "\n"
+    return "\n\n".join([HEAD, *parts, fits(), loihi()]) + "\n"
 
 
 def draw() -> None:

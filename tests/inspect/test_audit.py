@@ -49,6 +49,7 @@ def test_a_trace_per_synapse_is_counted_by_hand():
     hidden = (N * M + N * N + 3 * N) + 2 * (M + N + 3 * N) + 2 * N + 3 * N
     readout = (N + OUT) + OUT + OUT  # one state of the leaky readout and its decay
     assert seen.memory.traces == hidden + readout
+    assert seen.memory.of_synapses == N * M + N * N  # the kappa taps
     assert seen.memory.state == 3 * N + 2 * OUT
     assert seen.operations.forward_per_spike == N
     assert seen.operations.learning_per_spike == N + 2
@@ -108,3 +109,11 @@ def test_operations_are_counted():
 def test_it_prints():
     text = str(audit(network(tg.LIF()), RANDOM))
     assert "eprop: cost of a step" in text and "layers.0.weight" in text
+
+
+def test_traces_of_a_kernel_are_those_of_its_places():
+    layer = tg.Layer(tg.Conv((1, 5, 5), 2, 3), tg.LIF())
+    net = tg.Network(layer, readout=tg.Readout(18, 3), dt=1e-3)
+    # 2 x 3 x 3 neurons with 9 synapses each, listed: a trace each, and that filtered for e-prop.
+    assert audit(net, tg.rules.block_diagonal()).memory.of_synapses == 2 * 18 * 9
+    assert audit(net, tg.rules.sltt()).memory.of_synapses == 0

@@ -101,6 +101,8 @@ def test_a_run_is_counted(done, tiny_digits, told, tmp_path):
         5.3 * operations["Effective_ACs"]
     )
     assert energy["learning_picojoules"] is None and "ReckOn" in energy["source"]
+    assert numbers["speed"]["needed_steps_per_second"] == pytest.approx(1000)
+    assert numbers["speed"]["steps_per_second"] is None, "no time is cited"
     assert numbers["learning"]["random_draws"] == numbers["learning"]["weight_updates"] > 0
     # A synapse keeps the membrane's trace, and that filtered by the readout: 4 words an update.
     moved = 7 * numbers["learning"]["weight_updates"]
@@ -115,3 +117,19 @@ def test_unknown_energy_stays_unknown():
     unknown = _energy(found, load("xylo"))
     assert unknown["synaptic_operations_picojoules"] is None and unknown["source"] is None
     assert _energy(found, None) is None
+
+
+def test_times_of_a_platform_make_a_rate_of_what_was_counted(done, tiny_digits, tmp_path, told):
+    times = {"step": 50_000, "synaptic_operation": 8, "weight_update": 40}
+    rows = [f"nanoseconds_per_{k} = {{ value = {v}, source = 'A' }}\n" for k, v in times.items()]
+    mine = tmp_path / "mine.toml"
+    head = 'name = "Mine"\nkind = "digital"\nsummary = "a chip"\n[sources]\nA = "its manual"\n'
+    mine.write_text(f"{head}[limits]\n{''.join(rows)}")
+    code, out, _ = told("cost", done.path, "--substrate", mine)
+    assert code == 0
+    numbers = json.loads(out)
+    counts = numbers["synaptic_operations"], numbers["learning"]["weight_updates"]
+    operations = counts[0]["Effective_ACs"] + counts[0]["Effective_MACs"]
+    took = 50e-6 + (8e-9 * operations + 40e-9 * counts[1]) / numbers["steps"]
+    assert took > 50.5e-6, "spikes take a share of the time"
+    assert numbers["speed"]["steps_per_second"] == pytest.approx(1 / took)

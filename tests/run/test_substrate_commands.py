@@ -8,9 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import tracegrad as tg
+from tracegrad.inspect import audit
 from tracegrad.run import cli
 from tracegrad.run.build import build_learner
 from tracegrad.run.config_file import from_toml, to_toml
+from tracegrad.run.hosting import demand, hosted
 from tracegrad.run.train import train
 from tracegrad.substrate.from_preset import substrate
 from tracegrad.substrate.weights import by_name, is_weight
@@ -32,7 +35,7 @@ def test_an_audit_says_why_a_platform_cannot_host_a_rule(capsys, tmp_path):
     assert cli.main(command) == 0
     text = capsys.readouterr().out
     assert "ReckOn cannot host it:" in text
-    assert "readout units         needs 17, there 16: does NOT fit [R]" in text
+    assert "readout units needs 17, there 16: does NOT fit [R]" in " ".join(text.split())
     found = json.loads(out.read_text())["substrate"]
     assert found["fits"] is False
     verdicts = {check["what"]: check["fits"] for check in found["checks"]}
@@ -83,3 +86,18 @@ def test_a_run_is_exported_for_a_device_with_single_precision(done, tiny_digits,
         pytest.skip("there is no C compiler")
     made = subprocess.run(["make", "test"], cwd=out, capture_output=True, text=True)
     assert made.stdout.count("equal for 40") == 2, made.stdout + made.stderr
+
+
+@pytest.mark.parametrize("outputs", [2, 40])
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [("eprop", True), ("block_diagonal", True), ("rtrl", True), ("ottt", False), ("sltt", False)],
+)
+def test_a_trace_of_every_synapse_is_seen_whatever_the_readout_is(rule, kept, outputs):
+    """The readout has none; its many synapses must not hide those of the hidden layer."""
+    layer = tg.Layer(tg.Dense(3, 5), tg.LIF(), recurrent=tg.Dense(5, 5))
+    net = tg.Network(layer, readout=tg.Readout(5, outputs), dt=1e-3)
+    seen = audit(net, getattr(tg.rules, rule)())
+    assert ("synapse_trace" in demand(net, seen).reads) is kept
+    reckon = {check.what: check for check in hosted(net, seen, "reckon").checks}
+    assert ("lacks synapse_trace" in reckon["learning reads"].there) is kept

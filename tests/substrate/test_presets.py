@@ -7,7 +7,8 @@ import pytest
 
 from tracegrad.errors import UsageError
 from tracegrad.substrate.decays import HeldDecays, ShiftDecays
-from tracegrad.substrate.fit import Demand, fit
+from tracegrad.substrate.demand import Demand, Population
+from tracegrad.substrate.fit import fit
 from tracegrad.substrate.fixed import Fixed, Saturate
 from tracegrad.substrate.from_preset import substrate
 from tracegrad.substrate.number import Number
@@ -51,6 +52,30 @@ def test_what_is_not_confirmed_is_unknown():
     assert load("spinnaker2").numbers.weights is None
     assert load("brainscales2").flaws is None
     assert load("brainscales2").limits.delay_steps is None
+
+
+def test_limits_are_those_of_their_sources():
+    """As read: block.py of nengo-loihi, defaults.py of Rockpool, the data sheet, the handbook."""
+    cited = {
+        ("loihi1", "neurons_per_core"): (1024, "N"),
+        ("loihi1", "axons_in_per_core"): (4096, "N"),
+        ("loihi1", "axons_out_per_core"): (4096, "N"),
+        ("loihi1", "synapse_bytes_per_core"): (1_048_576 // 8, "N"),
+        ("dynapse2", "axons_in_per_core"): (2048, "D"),
+        ("dynapse2", "destinations_per_neuron"): (4, "D"),
+        ("dynapse2", "synapses_per_neuron"): (64, "D"),
+        ("spinnaker2", "routes"): (16_384, "S"),
+        ("spinnaker2", "bytes_per_core"): (128_000, "S"),
+        ("brainscales2", "acceleration"): (1000, "H"),
+    }
+    for (name, limit), (value, source) in cited.items():
+        found = getattr(load(name).limits, limit)
+        assert (found.value, found.source) == (value, source), (name, limit)
+    for name in ("loihi1", "loihi2"):
+        tags = load(name).numbers.tags
+        assert (tags.bits, tags.signed, tags.source) == (9, True, "L")
+    timed = "steps_per_second nanoseconds_per_step nanoseconds_per_synaptic_operation".split()
+    assert all(getattr(load(name).limits, each) is None for name in ALL for each in timed)
 
 
 def test_numbers_become_objects():
@@ -152,6 +177,8 @@ SMALL = Demand(
     words={"weights": 680, "state": 24, "traces": 54, "signal": 0},
     reads=("pre_trace", "neuron_state", "signal"),
     not_local=(),
+    populations=(Population(20, 30, 30, 30, (0, 1)), Population(4, 20, 20, 20)),
+    dt=1e-3,
 )
 
 

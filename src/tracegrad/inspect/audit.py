@@ -30,7 +30,8 @@ class Memory:
     """Words (numbers) that a sample carries from step to step, and those that samples share.
 
     `state` belongs to the network and is there without learning; `traces` to the influence,
-    `signal` to a signal that remembers. `flags` are truth values and random keys carried besides,
+    `signal` to a signal that remembers; `of_synapses` are those of the traces that synapses keep
+    each for itself. `flags` are truth values and random keys carried besides,
     which are no numbers. `kept_per_step` is what backpropagation adds with every step, for at most
     `window` steps (None: of a whole block); an online rule adds nothing.
 
@@ -43,6 +44,7 @@ class Memory:
     optimiser: int
     state: int
     traces: int
+    of_synapses: int
     signal: int
     flags: int
     kept_per_step: int
@@ -171,6 +173,7 @@ def _memory(network: Network, plan: AbstractPlan, shapes: tuple) -> Memory:
         optimiser=_words(optimiser),
         state=_words(stream.state),
         traces=_words(stream.memory),
+        of_synapses=_of_synapses(jax.eval_shape(plan.shaped, circuit), stream.memory),
         signal=_words(stream.signal),
         flags=sum(a.size for a in every) - _words(every),
         kept_per_step=kept,
@@ -181,6 +184,16 @@ def _memory(network: Network, plan: AbstractPlan, shapes: tuple) -> Memory:
 def _words(tree: Any) -> int:
     """Numbers in a tree; truth values and random keys are none."""
     return sum(a.size for a in jax.tree.leaves(tree) if jnp.issubdtype(a.dtype, jnp.number))
+
+
+def _of_synapses(circuit: Circuit, memory: Any) -> int:
+    """Numbers in arrays that have the axes of a matrix of weights, or of a list of synapses.
+
+    A matrix of one row or column is no longer than a line's or a neuron's own traces: not counted.
+    """
+    weights = [(stage.weight, stage.recurrent) for stage in circuit.stages]
+    shapes = {w.shape for w in jax.tree.leaves(weights) if w.ndim == 2 and min(w.shape) > 1}
+    return sum(a.size for a in jax.tree.leaves(memory) if a.shape[-2:] in shapes)
 
 
 def _synapses(network: Network, circuit: Circuit) -> int:

@@ -1,17 +1,21 @@
 """audit: `tracegrad audit RULE`, what a rule costs on a network, and whom it needs."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
 from tracegrad.errors import UsageError
 from tracegrad.inspect import audit as audit_rule
+from tracegrad.learn.rule import Rule
 from tracegrad.model import Network
-from tracegrad.run.build import Ends, build_network
+from tracegrad.run.build import Ends, build_loss, build_network, build_task
 from tracegrad.run.config import Config, LearningConfig, NetworkConfig
+from tracegrad.run.evaluate import on_device
+from tracegrad.run.folder import RunFolder, open_run
 from tracegrad.run.hosting import expressed, hosted
 from tracegrad.run.named_rule import rule_and_options
+from tracegrad.run.needed_bits import Lesson
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class AuditOptions:
     """Readout units."""
     recurrent: bool = True
     """Connect every hidden layer to itself, one step later."""
+    run: Path | None = None
+    """Take the network of this run, and measure on its test data the bits that are needed."""
+    samples: int = 8
+    """Test sequences to measure on, the first ones."""
     substrate: str | None = None
     """Say whether this platform can host it: see tracegrad substrates, or FILE.toml."""
     out: Path | None = None
@@ -41,7 +49,8 @@ class AuditOptions:
 def audit(arguments: list[str]) -> None:
     """Print what a rule costs, and whom a weight change needs."""
     rule, options = rule_and_options("audit", AuditOptions(), arguments)
-    network = _network(options)
+    run = None if options.run is None else open_run(options.run)
+    network = _network(options) if run is None else _network_of(run, options)
     try:
         found = audit_rule(network, rule)
     except (ValueError, TypeError) as error:
@@ -50,7 +59,8 @@ def audit(arguments: list[str]) -> None:
     numbers = found.to_dict()
     if options.substrate is not None:
         told = expressed(network, rule, options.substrate)
-        fit = hosted(network, found, options.substrate, told)
+        lesson = None if run is None else _lesson(run, network, rule, options.samples)
+        fit = hosted(network, found, options.substrate, told, lesson)
         print("\n".join([*fit.lines(), *(line for each in told for line in each.lines())]))
         numbers["substrate"] = {
             "name": fit.platform,
@@ -72,3 +82,26 @@ def _network(options: AuditOptions) -> Network:
     return build_network(
         Config(network=settings, learning=LearningConfig(learn_neurons=True)), ends
     )
+
+
+def _network_of(run: RunFolder, options: AuditOptions) -> Network:
+    """The network of a run; options that describe another one are refused."""
+    kept = {"run": options.run, "samples": options.samples}
+    others = replace(AuditOptions(), substrate=options.substrate, out=options.out, **kept)
+    if options != others:
+        raise UsageError("--run has a network of its own. Leave out the options that describe one.")
+    if options.samples < 1:
+        raise UsageError(f"--samples must be at least 1, got {options.samples}.")
+    return run.network()
+
+
+def _lesson(run: RunFolder, network: Network, rule: Rule, samples: int) -> Lesson:
+    """The run's loss and test data, for a rule that may be another than the run's."""
+    config = run.config()
+    task = build_task(config)
+    loss = build_loss(config, task)
+    try:
+        rule.check_loss(loss)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+    return Lesson(network, rule, loss, on_device(next(task.test.batches(samples, None))))

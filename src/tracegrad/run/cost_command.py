@@ -18,6 +18,7 @@ from tracegrad.run.build import build_rule, build_task
 from tracegrad.run.folder import open_run
 from tracegrad.run.options import parse
 from tracegrad.substrate.presets import Preset, load
+from tracegrad.substrate.speed import Work, seconds
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def cost(arguments: list[str]) -> None:
     found = cost_of(network, jnp.asarray(batch.xs), np.asarray(batch.valid), teaching)
     numbers = {"task": config.task, "rule": rule.name, **found.to_dict()}
     numbers["energy"] = _energy(found, preset)
+    numbers["speed"] = None if preset is None else _speed(found, preset, network.dt)
     text = json.dumps(numbers, indent=1)
     print(text)
     if options.out is not None:
@@ -90,4 +92,23 @@ def _energy(found: Cost, preset: Preset | None) -> dict[str, Any] | None:
         "source": None if each is None else preset.sources[each.source],
         "synaptic_operations_picojoules": None if each is None else effective * each.value,
         "learning_picojoules": None,
+    }
+
+
+def _speed(found: Cost, preset: Preset, dt: float) -> dict[str, Any]:
+    """Steps a second by the platform's cited rate, or by its times of what was counted here.
+
+    Times are added up, as if all was done one after the other. What is not cited is None.
+    """
+    done = Work(
+        found.synaptic_operations.effective / found.steps,
+        found.learning.weight_updates / found.steps,
+    )
+    cited, took = preset.limits.steps_per_second, seconds(preset.limits, done)
+    there = cited.value if cited is not None else None if took is None else 1 / took
+    return {
+        "platform": preset.name,
+        "modeled": True,
+        "needed_steps_per_second": 1 / dt,
+        "steps_per_second": there,
     }

@@ -2,35 +2,12 @@
 
 from typing import NamedTuple
 
+from tracegrad.substrate.check import UNKNOWN, Check, count
+from tracegrad.substrate.demand import Demand
+from tracegrad.substrate.placement import placed
 from tracegrad.substrate.presets import Limit, Preset
-
-
-class Demand(NamedTuple):
-    """What a rule on a network needs, one sample. Counts are of the whole network.
-
-    `fan_in` is the most synapses of a neuron; `words` numbers carried, by kind; `reads` the
-    quantities that a weight change reads, in the words of `Engine.sees`; `not_local` the
-    parameters whose change needs other neurons than its two and a broadcast.
-    """
-
-    inputs: int
-    neurons: int
-    outputs: int
-    synapses: int
-    fan_in: int
-    words: dict[str, int]
-    reads: tuple[str, ...]
-    not_local: tuple[str, ...]
-
-
-class Check(NamedTuple):
-    """One comparison: what is needed, what is there, and whether it fits (None: unknown)."""
-
-    what: str
-    needed: str
-    there: str
-    fits: bool | None
-    source: str
+from tracegrad.substrate.speed import speed
+from tracegrad.substrate.widths import Needed, widths
 
 
 class Fit(NamedTuple):
@@ -64,8 +41,8 @@ class Fit(NamedTuple):
         return [head[self.fits], *rows]
 
 
-def fit(demand: Demand, preset: Preset) -> Fit:
-    """Compare a demand with a platform; O(1)."""
+def fit(demand: Demand, preset: Preset, needed: dict[str, Needed] | None = None) -> Fit:
+    """Compare a demand with a platform; O(1). `needed` are bits that were measured, by kind."""
     limits = preset.limits
     counts = [
         ("input lines", demand.inputs, limits.inputs),
@@ -74,8 +51,12 @@ def fit(demand: Demand, preset: Preset) -> Fit:
         ("synapses", demand.synapses, limits.synapses),
         ("synapses of a neuron", demand.fan_in, limits.synapses_per_neuron),
     ]
-    checks = [_count(*each) for each in counts]
+    checks = [count(*each) for each in counts]
+    checks += placed(demand, preset)
+    checks.append(_routes(demand, limits.routes))
     checks.append(_memory(demand, preset))
+    checks += widths(demand, preset, needed)
+    checks.append(speed(demand, preset))
     checks.append(_learning(demand, preset))
     if demand.not_local:
         there = preset.engine is not None and _anything(preset)
@@ -99,19 +80,21 @@ def _of_cores(preset: Preset) -> Limit | None:
     return Limit(cores.value * each.value, f"{cores.source}, {each.source}")
 
 
-def _count(what: str, needed: int, limit: Limit | None) -> Check:
-    if limit is None:
-        return Check(what, f"{needed:,}", "unknown", None, "")
-    return Check(what, f"{needed:,}", f"{limit.value:,}", needed <= limit.value, limit.source)
+def _routes(demand: Demand, limit: Limit | None) -> Check:
+    """One for every source are enough; sources can share one, so that fewer may do."""
+    check = count("routes", demand.inputs + demand.neurons, limit)
+    most = check._replace(needed=f"at most {check.needed}")
+    return most if most.fits else most._replace(fits=None)
 
 
-def bits_of(preset: Preset) -> dict[str, int | None]:
+def bits_of(demand: Demand, preset: Preset) -> dict[str, int | None]:
     """Width of each kind of word, as far as it is known."""
     numbers = preset.numbers
+    traces = (numbers.tags if demand.synapse_traces else None) or numbers.traces
     formats = {
         "weights": numbers.weights,
         "state": numbers.states,
-        "traces": numbers.traces,
+        "traces": traces,
         "signal": numbers.signals,
     }
     return {kind: None if f is None else f.bits for kind, f in formats.items()}
@@ -119,7 +102,7 @@ def bits_of(preset: Preset) -> dict[str, int | None]:
 
 def _memory(demand: Demand, preset: Preset) -> Check:
     """Bytes of all that is carried, each kind in its own width, against those of the chip."""
-    limits, widths = preset.limits, bits_of(preset)
+    limits, widths = preset.limits, bits_of(demand, preset)
     total = limits.bytes
     if total is None and limits.cores is not None and limits.bytes_per_core is not None:
         cores, each = limits.cores, limits.bytes_per_core
@@ -127,14 +110,14 @@ def _memory(demand: Demand, preset: Preset) -> Check:
     kinds = {kind: words for kind, words in demand.words.items() if words}
     unknown = [kind for kind in kinds if widths[kind] is None]
     if unknown:
-        there = "unknown" if total is None else f"{total.value:,} bytes"
+        there = UNKNOWN if total is None else f"{total.value:,} bytes"
         words = sum(kinds.values())
         return Check(
             "memory", f"{words:,} words ({', '.join(unknown)} of unknown width)", there, None, ""
         )
     needed = sum(words * (widths[kind] or 0) for kind, words in kinds.items()) // 8
     if total is None:
-        return Check("memory", f"{needed:,} bytes", "unknown", None, "")
+        return Check("memory", f"{needed:,} bytes", UNKNOWN, None, "")
     return Check(
         "memory", f"{needed:,} bytes", f"{total.value:,} bytes", needed <= total.value, total.source
     )
@@ -149,11 +132,11 @@ def _learning(demand: Demand, preset: Preset) -> Check:
     """Whether there is a part that learns, and whether it sees what a weight change reads."""
     needed, engine = ", ".join(demand.reads), preset.engine
     if engine is None:
-        return Check("learning reads", needed, "unknown", None, "")
+        return Check("learning reads", needed, UNKNOWN, None, "")
     if not engine.learns:
         return Check("learning reads", needed, "no learning on chip", False, engine.source)
     if engine.sees is None:
-        return Check("learning reads", needed, "unknown", None, engine.source)
+        return Check("learning reads", needed, UNKNOWN, None, engine.source)
     if _anything(preset):
         return Check("learning reads", needed, "anything, in software", True, engine.source)
     missing = [name for name in demand.reads if name not in engine.sees]

@@ -23,7 +23,14 @@ class Limit:
 
 @dataclass(frozen=True)
 class Limits:
-    """What there is of everything; None is unknown. Counts of the whole chip unless said."""
+    """What there is of everything; None is unknown. Counts of the whole chip unless said.
+
+    An axon into a core is a line that it tells from others, one out of it a core that one of its
+    neurons reaches; `destinations_per_neuron` are groups of cores that a neuron can send to,
+    `routes` those that a router tells apart. `steps_per_second` is a rate with learning,
+    `acceleration` how much faster than the network's own time a device runs that has no steps;
+    `nanoseconds_per_step` is the time of a step without spikes.
+    """
 
     cores: Limit | None = None
     neurons: Limit | None = None
@@ -33,6 +40,9 @@ class Limits:
     inputs: Limit | None = None
     outputs: Limit | None = None
     axons_in_per_core: Limit | None = None
+    axons_out_per_core: Limit | None = None
+    destinations_per_neuron: Limit | None = None
+    routes: Limit | None = None
     synapse_bytes_per_core: Limit | None = None
     bytes_per_core: Limit | None = None
     bytes: Limit | None = None
@@ -40,6 +50,10 @@ class Limits:
     input_events_per_step: Limit | None = None
     spikes_per_step: Limit | None = None
     steps_per_second: Limit | None = None
+    acceleration: Limit | None = None
+    nanoseconds_per_step: Limit | None = None
+    nanoseconds_per_synaptic_operation: Limit | None = None
+    nanoseconds_per_weight_update: Limit | None = None
     picojoules_per_synaptic_operation: Limit | None = None
 
 
@@ -122,7 +136,8 @@ class WeightFormat:
 class Numbers:
     """The formats; None: not that of a fixed-point machine, or unknown.
 
-    `slopes` is that of the surrogate derivative and of the distance to threshold it is read at.
+    `slopes` is that of the surrogate derivative and of the distance to threshold it is read at,
+    `tags` that of a number which every synapse keeps for itself.
     """
 
     weights: WeightFormat | None = None
@@ -131,6 +146,7 @@ class Numbers:
     shift_decays: bool = False
     slopes: Format | None = None
     traces: Format | None = None
+    tags: Format | None = None
     signals: Format | None = None
 
 
