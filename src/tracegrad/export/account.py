@@ -80,6 +80,9 @@ def readme(model: Model, size: Measured | None, steps: int, rate: float) -> str:
     counted = operations(model)
     names = ("INPUTS", "NEURONS", "OUTPUTS")
     inputs, neurons, outputs = (model.macros[name] for name in names)
+    drawn = (
+        "a step of a shift register each" if model.macros["LFSR"] else "two 32-bit products each"
+    )
     recurrent = "r" if model.macros["RECURRENT"] else ""
     memory = (
         "No C compiler was there to measure flash and RAM: `make` and `size` show them.\n"
@@ -109,7 +112,7 @@ It learns at every step: cell `{model.files["cell.h"]}`, rule `{model.files["rul
 | --- | --- |
 | additions of a weight | {counted.additions} |
 | products | {counted.products} |
-| random draws (two 32-bit products each) | {counted.draws} |
+| random draws ({drawn}) | {counted.draws} |
 
 Products with a zero trace or signal, and draws where nothing is to be rounded, are left out.
 
