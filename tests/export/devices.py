@@ -57,7 +57,7 @@ SUBSTRATES = {name: substrate(name) for name in PLATFORMS} | {
         traces=Number(Fixed(12, 7, signed=False), Stochastic(shared=True)),
         signals=Number(Fixed(12, 10)),
     ),
-    "quiet": replace(MCU8, signal_threshold=0.1),
+    "quiet": replace(MCU8, signal_threshold=1 / 32),
     "seldom": replace(
         MCU8, weights=Weights(Fixed(8), PerMatrix(), Direct(), threshold=0.01, chance=0.25)
     ),

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from tracegrad.export.account import operations, readme
+from tracegrad.export.account import descent, operations, readme
 from tracegrad.export.jumps import jump
 from tracegrad.substrate.rounding import Lfsr
 
@@ -56,7 +56,7 @@ def test_the_library_is_the_simulation_s_twin(compiler, tmp_path):
     assert_learned(done)
     assert ran(tmp_path, done.files, compiler, *STRICT, *SANITISED) == f"equal for {STEPS} steps\n"
     assert operations(done.model).draws > 0
-    assert "a step of a shift register" in readme(done.model, None, STEPS, 2.0**-7)
+    assert "a step of a shift register" in readme(done.model, None, STEPS, descent(2.0**-7))
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)

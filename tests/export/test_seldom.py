@@ -26,7 +26,8 @@ MUTANTS = {
 
 
 def done(numbers, steps=1000, rule="eprop", neuron="LIF"):
-    return case(rule, neuron, steps, numbers, RATES[numbers])
+    faster = 8 if rule == "ottt" else 1  # its signals are small, and few pass a threshold
+    return case(rule, neuron, steps, numbers, faster * RATES[numbers])
 
 
 @pytest.mark.parametrize("numbers", RATES)

@@ -129,6 +129,39 @@ def test_a_weight_moves_with_the_chance_of_its_product():
     assert np.all(np.asarray(rule.update(lowest, factor, trace, drawn)) == -128)
 
 
+def plain_decayed(rule, trace, spikes, drawn):
+    """The readout's traces after a step, one number after the other."""
+    after = []
+    for old, spike, draw in zip(trace, spikes, drawn, strict=True):
+        gained = sat(old + spike * (2 << rule.trace_shift), 0, 1023)
+        whole, cut = divmod(gained * rule.kappa, 128)
+        after.append(sat(whole + (1 if cut >= draw and whole else 0), 0, 1023))
+    return after
+
+
+@pytest.mark.parametrize("rule", [Reckon(), Reckon(kappa=200, trace_shift=7)], ids=str)
+def test_traces_of_the_readout_equal_plain_integers(rule):
+    draw, trace = plain.Random(0), [0] * 200
+    jitted = jax.jit(rule.readout_trace)
+    for _ in range(60):
+        spikes = [int(draw.random() < 0.1) for _ in trace]
+        drawn = [draw.randrange(128) for _ in trace]
+        expected = plain_decayed(rule, trace, spikes, drawn)
+        old, arrived = jnp.asarray(trace, jnp.int32), jnp.asarray(spikes, jnp.int32)
+        found = jitted(old, arrived, jnp.asarray(drawn, jnp.uint32))
+        assert found.tolist() == expected
+        trace = expected
+    assert max(trace) > 0
+
+
+def test_errors_by_hand():
+    """A hard sigmoid: 0 below -2048, 2048 above 2048, and half of it in between, rounded down."""
+    outputs = jnp.asarray([-30000, -2048, -2047, 0, 5, 2047, 2048, 30000], jnp.int32)
+    error = Reckon().error(outputs, jnp.zeros(8, jnp.int32))
+    assert error.tolist() == [0, 0, 0, -1024, -1026, -2047, -2048, -2048]
+    assert Reckon().error(outputs, jnp.full(8, 2048, jnp.int32)).tolist()[:4] == [2048] * 3 + [1024]
+
+
 def test_no_error_no_change_and_no_weight_to_itself():
     rule = Reckon()
     weight = jnp.arange(9, dtype=jnp.int32).reshape(3, 3)
@@ -140,5 +173,7 @@ def test_no_error_no_change_and_no_weight_to_itself():
 def test_refusals():
     with pytest.raises(ValueError, match="thresholds must rise"):
         Reckon(thresholds=(3, 2, 1, 0))
+    with pytest.raises(ValueError, match="kappa must fit 8 bits, 0 to 255, got 256"):
+        Reckon(kappa=256)
     with pytest.raises(ValueError, match="levels must fit 5 bits"):
         Reckon(levels=(0, 0, 16, 0, 0))

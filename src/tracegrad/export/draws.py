@@ -55,11 +55,16 @@ def draws(device: Device) -> Macros:
         "GATED": int(memory.chance < 1),
         "GATE_LEVEL": math.ceil(memory.chance * 2**24),
     }
+    places = {**found["TRACE"].uses.places, **changes.places}
+    return made | generators(found) | {f"DRAWS_{name}": place for name, place in places.items()}
+
+
+def generators(found: dict[str, Generator]) -> Macros:
+    """The start of every generator by name, and for a register its jumps."""
+    made: Macros = {"LFSR": int(any(isinstance(g.rounding, Lfsr) for g in found.values()))}
     for name, generator in found.items():
         made |= {f"{name}_{key}": value for key, value in _generator(generator).items()}
-    made["LFSR"] = int(any(isinstance(g.rounding, Lfsr) for g in found.values()))
-    places = {**found["TRACE"].uses.places, **changes.places}
-    return made | {f"DRAWS_{name}": place for name, place in places.items()}
+    return made
 
 
 def _generator(generator: Generator) -> Macros:

@@ -40,8 +40,7 @@ def model(device: Device) -> Model:
         )
     parts = found_in(device)
     arrays = {n: np.asarray(k) for n, k in weights(device, device.state).items()}
-    macros: Macros = {**_sizes(device), **_numbers(device), **parts.cell.constants}
-    macros |= _currents(parts) | draws(device)
+    macros = running(parts) | draws(device)
     if isinstance(influence, Block):
         macros |= _block(parts, influence)
         shapes = ("block_traces.h", "block.h")
@@ -55,7 +54,14 @@ def model(device: Device) -> Model:
         )
     macros |= signal_macros(parts, signal)
     files = {"cell.h": parts.cell.file, "traces.h": shapes[0], "rule.h": shapes[1]}
-    return Model(files | {"signal.h": FILES[type(signal)]}, macros, parts.points, arrays)
+    files |= {"error.h": "difference.h", "signal.h": FILES[type(signal)]}
+    return Model(files, macros, parts.points, arrays)
+
+
+def running(parts: Parts) -> Macros:
+    """What every library has, however it learns: sizes, formats, the cell and its currents."""
+    device = parts.device
+    return _sizes(device) | _numbers(device) | parts.cell.constants | _currents(parts)
 
 
 def _sizes(device: Device) -> Macros:

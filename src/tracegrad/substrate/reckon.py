@@ -14,8 +14,10 @@ from jaxtyping import Array, Int, UInt32
 from tracegrad.model.parameter import setting
 from tracegrad.substrate.fixed import Fixed
 
-WEIGHT, SIGNAL, TRACE = Fixed(8), Fixed(16), Fixed(12, signed=False)
-POINT = 15  # bits behind the point of the decay
+WEIGHT, SIGNAL = Fixed(8), Fixed(16)
+TRACE, READOUT_TRACE = Fixed(12, signed=False), Fixed(10, signed=False)
+POINT, READOUT_POINT = 15, 7  # bits behind the point of the decays
+ONE = 2048  # the output of a class that is sure, and its target
 
 
 class Layer8(NamedTuple):
@@ -34,11 +36,13 @@ class Reckon(eqx.Module):
     signal is $L_j=\mathrm{sat}_{16}((\sum_k\delta_kW^{out}_{kj})\ll s\gg12)$, by the readout's own
     weights; $\psi_j$ is one of five `levels`, by how many of four `thresholds` the potential
     reaches; a trace gains $8\ll$ `trace_shift` with a spike, saturates at 12 bits and decays by
-    `decay`/2^15, rounded by chance. One trace a neuron: no filter at the synapse.
+    `decay`/2^15, rounded by chance. One trace a neuron: no filter at the synapse. Those that the
+    readout meets gain $2\ll$ `trace_shift`, saturate at 10 bits and decay by `kappa`/2^7.
     Source: ChFrenkel/ReckOn, doc/README.md and src/srnn.v; regularisation is left out.
     """
 
     decay: int = setting(31000)
+    kappa: int = setting(121)
     trace_shift: int = setting(4)
     signal_shift: int = setting(4)
     rate: int = setting(0)
@@ -54,21 +58,28 @@ class Reckon(eqx.Module):
                 f"decay must fit 16 bits and the thresholds must rise, got decay={self.decay} and "
                 f"thresholds={self.thresholds}."
             )
+        if not 0 <= self.kappa < 2 ** (READOUT_POINT + 1):
+            raise ValueError(f"kappa must fit 8 bits, 0 to 255, got {self.kappa}.")
         if any(not -16 <= level <= 15 for level in self.levels):
             raise ValueError(f"levels must fit 5 bits, -16 to 15, got {self.levels}.")
 
     def trace(
         self, trace: Int[Array, " m"], spikes: Int[Array, " m"], drawn: UInt32[Array, " m"]
     ) -> Int[Array, " m"]:
-        """Traces after a step; `drawn` has 15 bits.
-
-        Rounds up where what is cut off reaches the draw, unless what is left is zero.
-        """
+        """Traces after a step; `drawn` has 15 bits."""
         gained = TRACE.fit(trace + spikes * (8 << self.trace_shift))
-        product = gained * self.decay
-        whole, cut = product >> POINT, product & (2**POINT - 1)
-        up = (cut >= drawn.astype(jnp.int32)) & (whole != 0)
-        return TRACE.fit(whole + up.astype(jnp.int32))
+        return TRACE.fit(_decayed(gained, self.decay, POINT, drawn))
+
+    def readout_trace(
+        self, trace: Int[Array, " n"], spikes: Int[Array, " n"], drawn: UInt32[Array, " n"]
+    ) -> Int[Array, " n"]:
+        """The traces that the readout meets after a step; `drawn` has 7 bits."""
+        gained = READOUT_TRACE.fit(trace + spikes * (2 << self.trace_shift))
+        return READOUT_TRACE.fit(_decayed(gained, self.kappa, READOUT_POINT, drawn))
+
+    def error(self, output: Int[Array, " o"], target: Int[Array, " o"]) -> Int[Array, " o"]:
+        """Target, 0 or 2048, less the hard sigmoid of outputs, which reaches 2048 at 2048."""
+        return target - (jnp.clip(output + ONE, 0, 2 * ONE) >> 1)
 
     def signal(self, error: Int[Array, " o"], readout: Int[Array, "o n"]) -> Int[Array, " n"]:
         """The learning signal of every neuron, from errors of 16 bits."""
@@ -97,3 +108,13 @@ class Reckon(eqx.Module):
     def without_diagonal(self, recurrent: Int[Array, "n n"]) -> Int[Array, "n n"]:
         """Recurrent weights with those of a neuron to itself at zero."""
         return recurrent * (1 - jnp.eye(recurrent.shape[0], dtype=recurrent.dtype))
+
+
+def _decayed(
+    gained: Int[Array, " m"], decay: int, point: int, drawn: UInt32[Array, " m"]
+) -> Int[Array, " m"]:
+    """Rounded up where what is cut off reaches the draw, unless what is left is zero."""
+    product = gained * decay
+    whole, cut = product >> point, product & (2**point - 1)
+    up = (cut >= drawn.astype(jnp.int32)) & (whole != 0)
+    return whole + up.astype(jnp.int32)

@@ -110,15 +110,23 @@ static inline uint32_t tg_mixed(uint32_t x) {
     return x ^ (x >> 15);
 }
 
+#if TG_LFSR
+/* The whole register at an element. */
+static inline uint32_t tg_word(tg_draws *draws, uint32_t index) {
+    for (; draws->key[1] <= index; draws->key[1]++) {
+        draws->key[0] = tg_shifted(draws->key[0], draws->lfsr);
+    }
+    return draws->key[0];
+}
+#endif
+
 /* 24 random bits for one element: of a register the upper ones, or all of a narrower one. */
 static inline uint32_t tg_draw(tg_draws *draws, uint32_t index) {
 #if TG_LFSR
     const unsigned width = draws->lfsr->width;
     if (width > 0u) {
-        for (; draws->key[1] <= index; draws->key[1]++) {
-            draws->key[0] = tg_shifted(draws->key[0], draws->lfsr);
-        }
-        return width > 24u ? draws->key[0] >> (width - 24u) : draws->key[0] << (24u - width);
+        const uint32_t word = tg_word(draws, index);
+        return width > 24u ? word >> (width - 24u) : word << (24u - width);
     }
 #endif
     return (tg_mixed(index ^ draws->key[0]) ^ draws->key[1]) >> 8;

@@ -192,6 +192,7 @@ static inline tg_signal tg_sent(int64_t signal, tg_draws *draws, uint32_t index)
     return (tg_signal)tg_hold(signal, TG_SIGNAL_SHIFT, TG_SIGNAL, draws, index);
 }
 
+#include "error.h"
 #include "signal.h"
 
 void tg_step(tg_learner *learner, const uint8_t events[TG_INPUTS], const int32_t *targets) {
@@ -199,7 +200,7 @@ void tg_step(tg_learner *learner, const uint8_t events[TG_INPUTS], const int32_t
     tg_run(learner, events);
     if (targets != 0) {
         for (unsigned k = 0; k < TG_OUTPUTS; k++) {
-            errors[k] = learner->outputs[k] - targets[k];
+            errors[k] = tg_error(learner->outputs[k], targets[k]);
         }
         tg_hear(learner, errors, targets);
     } else {
