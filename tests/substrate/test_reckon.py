@@ -57,7 +57,8 @@ def reference(rule, weight, readout, steps):
             slope = rule.levels[sum(now["v"][j] >= t for t in rule.thresholds)]
             for i in range(M):
                 q = signals[j] * slope * trace[i]
-                if (abs(q) >> rule.rate) >= now["drawn"][j][i] and q:
+                size = min(abs(q) << rule.boost, 2**32 - 1) >> rule.rate
+                if size >= now["drawn"][j][i] and q:
                     moved = weight[j][i] + (1 if q > 0 else -1)
                     weight[j][i] = moved if -128 <= moved <= 127 else weight[j][i]
         out.append((list(trace), list(signals), [list(row) for row in weight]))
@@ -106,6 +107,7 @@ RULES = [
     Reckon(),
     Reckon(rate=3, trace_shift=7, signal_shift=6),
     Reckon(decay=9000, trace_shift=0, signal_shift=10),
+    Reckon(boost=9, rate=2),
 ]
 
 
@@ -175,5 +177,7 @@ def test_refusals():
         Reckon(thresholds=(3, 2, 1, 0))
     with pytest.raises(ValueError, match="kappa must fit 8 bits, 0 to 255, got 256"):
         Reckon(kappa=256)
+    with pytest.raises(ValueError, match="must fit 5 bits, 0 to 31, got"):
+        Reckon(boost=32)
     with pytest.raises(ValueError, match="levels must fit 5 bits"):
         Reckon(levels=(0, 0, 16, 0, 0))

@@ -99,6 +99,8 @@ def _rule(rule: Reckon) -> Macros:
         "SIGNAL_SHIFT": 0,
         "LOUDER": rule.signal_shift,
         "RATE": rule.rate,
+        "BOOST": rule.boost,
+        "READOUT_BOOST": rule.readout_boost,
         "THRESHOLDS": list(rule.thresholds),
         "LEVELS": list(rule.levels),
         "TRACE_DECAY": rule.decay,

@@ -7,7 +7,6 @@ Every array is int32, draws are uint32.
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
@@ -29,8 +28,9 @@ class Layer8(NamedTuple):
 
 
 class Reckon(eqx.Module):
-    r"""$w_{ji}\leftarrow w_{ji}+\mathrm{sign}(q_{ji})$ where $|q_{ji}|$, shifted right by `rate`,
-    reaches a draw of 32 bits   (1)
+    r"""$w_{ji}\leftarrow w_{ji}+\mathrm{sign}(q_{ji})$ where $|q_{ji}|$, shifted left by `boost`
+    (of the readout `readout_boost`) in 32 bits, saturating, then right by `rate`, reaches a draw of
+    32 bits   (1)
 
     with $q_{ji}=L_j\,\psi_j\,\hat x_i$ of 32 bits; the weight stays where it would not fit. The
     signal is $L_j=\mathrm{sat}_{16}((\sum_k\delta_kW^{out}_{kj})\ll s\gg12)$, by the readout's own
@@ -46,6 +46,8 @@ class Reckon(eqx.Module):
     trace_shift: int = setting(4)
     signal_shift: int = setting(4)
     rate: int = setting(0)
+    boost: int = setting(0)
+    readout_boost: int = setting(0)
     thresholds: tuple[int, int, int, int] = setting((-2000, -500, 500, 2000))
     levels: tuple[int, int, int, int, int] = setting((0, 5, 15, 5, 0))
 
@@ -60,6 +62,11 @@ class Reckon(eqx.Module):
             )
         if not 0 <= self.kappa < 2 ** (READOUT_POINT + 1):
             raise ValueError(f"kappa must fit 8 bits, 0 to 255, got {self.kappa}.")
+        shifts = (self.rate, self.boost, self.readout_boost)
+        if any(not 0 <= shift < 32 for shift in shifts):
+            raise ValueError(
+                f"rate, boost and readout_boost must fit 5 bits, 0 to 31, got {shifts}."
+            )
         if any(not -16 <= level <= 15 for level in self.levels):
             raise ValueError(f"levels must fit 5 bits, -16 to 15, got {self.levels}.")
 
@@ -97,10 +104,15 @@ class Reckon(eqx.Module):
         factor: Int[Array, " n"],
         trace: Int[Array, " m"],
         drawn: UInt32[Array, "n m"],
+        boost: int | None = None,
     ) -> Int[Array, "n m"]:
-        """Equation (1); `factor` is signal times slope, or the error for the readout."""
+        """Equation (1); `factor` is signal times slope, or the error for the readout.
+
+        `boost` is the rule's own unless given.
+        """
         q = factor[:, None] * trace[None, :]
-        size = jax.lax.shift_right_logical(jnp.abs(q).astype(jnp.uint32), jnp.uint32(self.rate))
+        size = jnp.abs(q).astype(jnp.uint32)
+        size = _boosted(size, self.boost if boost is None else boost) >> jnp.uint32(self.rate)
         moved = weight + jnp.where(size >= drawn, jnp.sign(q), 0)
         fits = (moved >= WEIGHT.low) & (moved <= WEIGHT.high)
         return jnp.where(fits, moved, weight)
@@ -108,6 +120,12 @@ class Reckon(eqx.Module):
     def without_diagonal(self, recurrent: Int[Array, "n n"]) -> Int[Array, "n n"]:
         """Recurrent weights with those of a neuron to itself at zero."""
         return recurrent * (1 - jnp.eye(recurrent.shape[0], dtype=recurrent.dtype))
+
+
+def _boosted(size: UInt32[Array, "n m"], by: int) -> UInt32[Array, "n m"]:
+    """Shifted left, or all ones where that is more than 32 bits."""
+    most = jnp.uint32(2**32 - 1)
+    return jnp.where(size > (most >> jnp.uint32(by)), most, size << jnp.uint32(by))
 
 
 def _decayed(

@@ -107,7 +107,7 @@ class ReckonLearner(NamedTuple):
         return register, Layer8(
             rule.update(old.weight, hidden, traces.input, a),
             rule.without_diagonal(recurrent),
-            rule.update(old.readout, error, traces.readout, c),
+            rule.update(old.readout, error, traces.readout, c, rule.readout_boost),
         )
 
 
