@@ -1,8 +1,8 @@
 """ReckOn's own rule in C equals the simulation in Python bit for bit, every step."""
 
+from dataclasses import replace
 from functools import cache
 
-import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -11,10 +11,12 @@ import tracegrad as tg
 from tracegrad.errors import UsageError
 from tracegrad.export.account import operations
 from tracegrad.export.reckon import (
+    USUAL,
     follow_reckon,
     reckon_device,
     reckon_model,
     reckon_remembered,
+    usual_rule,
     write_reckon,
 )
 from tracegrad.export.source import source, vector
@@ -26,7 +28,7 @@ from .devices import MCU8, SANITISED, STRICT, Case, digits, ran
 STEPS = 1000
 # Around the threshold of 1024.
 AROUND = (256, 768, 1280, 1792)
-FAST = Reckon(trace_shift=7, signal_shift=8, boost=1, readout_boost=7, thresholds=AROUND)
+FAST = replace(USUAL, boost=1, readout_boost=7, output_shift=6, thresholds=AROUND)
 SLOW = Reckon(rate=3, boost=8, readout_boost=10, levels=(-2, 3, 15, 7, -1))
 LEAKS = np.linspace(10e-3, 30e-3, 8)
 MUTANTS = {
@@ -40,7 +42,7 @@ MUTANTS = {
     "a neuron reaches itself": ("if (i != j) {", "{"),
     "a readout that learns from old spikes": ("spikes[i] * TG_R", "spikes_before[i] * TG_R"),
     "a signal of twice the size": ("tg_power(TG_LOUDER), 12)", "tg_power(TG_LOUDER), 11)"),
-    "an output without its hard ends": ("output < -2048 ? 0 : output > 2048 ? 4096 : ", ""),
+    "an output without its hard ends": ("shifted < -2048 ? 0 : shifted > 2048 ? 4096 : ", ""),
     "the same draws at every step": ("tg_use(&learner->weight_draws, TG_WEIGHT_USES);", ""),
 }  # fmt: skip
 
@@ -52,9 +54,7 @@ def network(neuron=None, recurrent=True):
         readout=tg.Readout(8, 10, tau=20e-3),
         dt=1e-3,
     )
-    made = made.freeze("*.neuron.*").init(jax.random.key(1))
-    loud = 32 * made.readout.input.weight  # outputs reach both ends of the hard sigmoid
-    return eqx.tree_at(lambda net: net.readout.input.weight, made, loud)
+    return made.freeze("*.neuron.*").init(jax.random.key(1))
 
 
 @cache
@@ -105,6 +105,11 @@ def test_a_folder_says_how_it_learns(tmp_path):
     written = write_reckon(made, digits(20), tmp_path / "device")
     text = (written.path / "README.md").read_text()
     assert "one bit up or\ndown where" in text and "gradient descent" not in text
+
+
+def test_levels_lie_around_the_threshold():
+    assert usual_rule(network(), substrate("reckon")) == replace(USUAL, thresholds=AROUND)
+    assert usual_rule(network(tg.ALIF()), substrate("reckon")) == USUAL
 
 
 def test_what_reckon_has_not():

@@ -162,6 +162,8 @@ def test_errors_by_hand():
     error = Reckon().error(outputs, jnp.zeros(8, jnp.int32))
     assert error.tolist() == [0, 0, 0, -1024, -1026, -2047, -2048, -2048]
     assert Reckon().error(outputs, jnp.full(8, 2048, jnp.int32)).tolist()[:4] == [2048] * 3 + [1024]
+    louder = Reckon(output_shift=3).error(outputs, jnp.zeros(8, jnp.int32))
+    assert louder.tolist() == [0, 0, 0, -1024, -1044, -2048, -2048, -2048]
 
 
 def test_no_error_no_change_and_no_weight_to_itself():
@@ -179,5 +181,7 @@ def test_refusals():
         Reckon(kappa=256)
     with pytest.raises(ValueError, match="must fit 5 bits, 0 to 31, got"):
         Reckon(boost=32)
+    with pytest.raises(ValueError, match="output_shift must fit 3 bits, 0 to 7, got 8"):
+        Reckon(output_shift=8)
     with pytest.raises(ValueError, match="levels must fit 5 bits"):
         Reckon(levels=(0, 0, 16, 0, 0))

@@ -45,6 +45,7 @@ class Reckon(eqx.Module):
     kappa: int = setting(121)
     trace_shift: int = setting(4)
     signal_shift: int = setting(4)
+    output_shift: int = setting(0)
     rate: int = setting(0)
     boost: int = setting(0)
     readout_boost: int = setting(0)
@@ -67,6 +68,8 @@ class Reckon(eqx.Module):
             raise ValueError(
                 f"rate, boost and readout_boost must fit 5 bits, 0 to 31, got {shifts}."
             )
+        if not 0 <= self.output_shift < 8:
+            raise ValueError(f"output_shift must fit 3 bits, 0 to 7, got {self.output_shift}.")
         if any(not -16 <= level <= 15 for level in self.levels):
             raise ValueError(f"levels must fit 5 bits, -16 to 15, got {self.levels}.")
 
@@ -85,8 +88,12 @@ class Reckon(eqx.Module):
         return READOUT_TRACE.fit(_decayed(gained, self.kappa, READOUT_POINT, drawn))
 
     def error(self, output: Int[Array, " o"], target: Int[Array, " o"]) -> Int[Array, " o"]:
-        """Target, 0 or 2048, less the hard sigmoid of outputs, which reaches 2048 at 2048."""
-        return target - (jnp.clip(output + ONE, 0, 2 * ONE) >> 1)
+        """Target, 0 or 2048, less the hard sigmoid of outputs shifted left by `output_shift`.
+
+        It reaches 2048 at 2048 and 0 at -2048.
+        """
+        shifted = output << self.output_shift
+        return target - (jnp.clip(shifted + ONE, 0, 2 * ONE) >> 1)
 
     def signal(self, error: Int[Array, " o"], readout: Int[Array, "o n"]) -> Int[Array, " n"]:
         """The learning signal of every neuron, from errors of 16 bits."""
