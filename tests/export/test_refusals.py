@@ -146,6 +146,7 @@ def test_the_command_line_says_what_is_missing(capsys, tmp_path):
         (["export", "c", str(tmp_path)], "export c needs a folder"),
         (["export", "c", str(tmp_path), "--out", "x"], "is no run folder"),
         (["export", "c", "r", "--out", "x", "--steps", "0"], "steps must be at least 1, got 0"),
+        (["export", "c", "r", "--out", "x", "--rule", "hebb"], "rule must be reckon or left out"),
     ):
         assert cli.main(arguments) == 2
         assert message in capsys.readouterr().err

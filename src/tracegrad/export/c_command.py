@@ -49,6 +49,8 @@ def export_c(arguments: list[str]) -> None:
         raise UsageError("export c needs a folder: tracegrad export c RUN --out DIR.")
     if options.steps < 1:
         raise UsageError(f"steps must be at least 1, got {options.steps}.")
+    if options.rule not in (None, OWN):
+        raise UsageError(f"rule must be {OWN} or left out: the run's, got {options.rule}.")
     run = open_run(Path(arguments[0]))
     block = stream(build_task(run.config()), options.steps)
     if options.rule not in (None, OWN):
