@@ -19,7 +19,7 @@ from tracegrad.export.stream import stream
 from tracegrad.substrate.fixed import Fixed, Wrap
 from tracegrad.substrate.from_preset import substrate
 from tracegrad.substrate.number import Number
-from tracegrad.substrate.rounding import Floor, Nearest, Stochastic
+from tracegrad.substrate.rounding import Floor, Lfsr, Nearest, Stochastic
 from tracegrad.substrate.scale import PerMatrix
 from tracegrad.substrate.update import Accumulate, Direct
 from tracegrad.substrate.weights import Weights
@@ -41,6 +41,10 @@ PAIRS = [(r, n) for r in ("eprop", "block_diagonal", "decolle") for n in NEURONS
 ]
 PLATFORMS = ("loihi1", "loihi2", "mcu8", "reckon")  # those on which the simulation learns
 MCU8 = substrate("mcu8")
+# Registers of fewer, of as many and of more bits than the 24 that a draw has.
+NARROW = Lfsr()
+MIDDLE = Lfsr(width=24, taps=(24, 23, 22, 17), seed=0xBEEF)
+WIDE = Lfsr(width=32, taps=(32, 22, 2, 1), seed=0x2CE1ACE1)
 SUBSTRATES = {name: substrate(name) for name in PLATFORMS} | {
     "accumulate": replace(
         MCU8, weights=Weights(Fixed(8), PerMatrix(), Accumulate(Fixed(12, 10), Nearest()))
@@ -52,6 +56,22 @@ SUBSTRATES = {name: substrate(name) for name in PLATFORMS} | {
         states=Number(Fixed(14, 9, overflow=Wrap()), Floor()),
         traces=Number(Fixed(12, 7, signed=False), Stochastic(shared=True)),
         signals=Number(Fixed(12, 10)),
+    ),
+    "quiet": replace(MCU8, signal_threshold=1 / 32),
+    "seldom": replace(
+        MCU8, weights=Weights(Fixed(8), PerMatrix(), Direct(), threshold=0.01, chance=0.25)
+    ),
+    "registers": replace(
+        MCU8,
+        weights=Weights(Fixed(8), PerMatrix(), Direct(WIDE)),
+        traces=Number(Fixed(16, 10), NARROW),
+        signals=Number(Fixed(16, 14), MIDDLE),
+    ),
+    "one register": replace(
+        MCU8,
+        weights=Weights(Fixed(8), PerMatrix(), Direct(replace(WIDE, shared=True)), chance=0.5),
+        traces=Number(Fixed(16, 10), Stochastic()),
+        signals=Number(Fixed(16, 14), replace(MIDDLE, shared=True)),
     ),
 }
 SANITISED = ("-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")

@@ -58,7 +58,7 @@ MUTANTS = {
     "no reset": ("(spike ? TG_RESET : INT64_C(0))", "INT64_C(0)"),
     "traces of new spikes": ("learner->spikes_before[i], &rec", "learner->spikes[i], &rec"),
     "a signal of the next step": ("tg_hear(learner, errors, targets);", ""),
-    "an error of the wrong sign": ("outputs[k] - targets[k];", "outputs[k] + targets[k];"),
+    "an error of the wrong sign": ("return output - target;", "return output + target;"),
 }  # fmt: skip
 
 

@@ -19,11 +19,33 @@ from tracegrad.model import surrogate as surrogates
 from tracegrad.run import cli
 from tracegrad.substrate.fixed import Fixed
 from tracegrad.substrate.from_preset import substrate
+from tracegrad.substrate.mismatch import Mismatch
 from tracegrad.substrate.number import Number
-from tracegrad.substrate.rounding import Lfsr
+from tracegrad.substrate.rounding import AbstractRounding, Nearest
 from tracegrad.substrate.slopes import HeldSurrogate
 from tracegrad.substrate.substrate import Placed
+from tracegrad.substrate.update import AbstractUpdate
 from tracegrad.substrate.weights import Weights
+
+
+class Up(AbstractRounding):
+    """A rounding that is not the library's."""
+
+    def __call__(self, x, state):
+        return jnp.ceil(x), state
+
+
+class Rarely(AbstractUpdate):
+    """An update that is not the library's."""
+
+    rounding: AbstractRounding = Nearest()
+
+    def begin(self, weight):
+        return ()
+
+    def __call__(self, change, kept, state):
+        return jnp.zeros_like(change), kept, state
+
 
 HELD = Number(Fixed(16, 8))
 
@@ -101,9 +123,10 @@ def test_substrates_that_the_library_has_not():
     check_substrate(mcu8)
     for numbers, message in (
         (replace(mcu8, slopes=None), "8-bit microcontroller has no format for slopes, so whole"),
-        (replace(mcu8, signal_threshold=0.1), "no mismatch and no signal threshold"),
-        (replace(mcu8, weights=Weights(threshold=0.5)), "no threshold or chance to be changed"),
-        (replace(mcu8, traces=Number(Fixed(8), Lfsr())), "The device does not round by Lfsr"),
+        (replace(mcu8, mismatch=Mismatch()), "The device has no mismatch"),
+        (replace(mcu8, weights=Weights(chance=0.3)), "the chance of a change must be a power of"),
+        (replace(mcu8, weights=Weights(update=Rarely())), "or through an accumulator, got Rarely"),
+        (replace(mcu8, traces=Number(Fixed(8), Up())), "The device does not round by Up"),
     ):
         with pytest.raises(UsageError, match=message):
             check_substrate(numbers)
@@ -123,6 +146,7 @@ def test_the_command_line_says_what_is_missing(capsys, tmp_path):
         (["export", "c", str(tmp_path)], "export c needs a folder"),
         (["export", "c", str(tmp_path), "--out", "x"], "is no run folder"),
         (["export", "c", "r", "--out", "x", "--steps", "0"], "steps must be at least 1, got 0"),
+        (["export", "c", "r", "--out", "x", "--rule", "hebb"], "rule must be reckon or left out"),
     ):
         assert cli.main(arguments) == 2
         assert message in capsys.readouterr().err

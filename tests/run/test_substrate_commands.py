@@ -101,3 +101,17 @@ def test_a_trace_of_every_synapse_is_seen_whatever_the_readout_is(rule, kept, ou
     assert ("synapse_trace" in demand(net, seen).reads) is kept
     reckon = {check.what: check for check in hosted(net, seen, "reckon").checks}
     assert ("lacks synapse_trace" in reckon["learning reads"].there) is kept
+
+
+def test_a_run_is_exported_with_reckon_s_own_rule(done, tiny_digits, tmp_path, capsys):
+    out = tmp_path / "device"
+    command = ["export", "c", str(done.path), "--out", str(out), "--steps", "40"]
+    command += ["--rule", "reckon", "--substrate"]
+    assert cli.main([*command, "mcu8"]) == 2
+    assert "8-bit microcontroller has others. Use --substrate reckon" in capsys.readouterr().err
+    assert cli.main([*command, "reckon"]) == 0
+    assert "by ReckOn's own rule" in capsys.readouterr().out
+    if shutil.which("make") is None or shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    made = subprocess.run(["make", "test"], cwd=out, capture_output=True, text=True)
+    assert "equal for 40" in made.stdout, made.stdout + made.stderr

@@ -13,7 +13,7 @@ from tracegrad.substrate.fixed import Fixed, Saturate
 from tracegrad.substrate.from_preset import substrate
 from tracegrad.substrate.number import Number
 from tracegrad.substrate.presets import load, names, parse
-from tracegrad.substrate.rounding import Floor, Stochastic
+from tracegrad.substrate.rounding import Floor, Lfsr, Stochastic
 from tracegrad.substrate.scale import PerMatrix
 from tracegrad.substrate.update import Accumulate, Direct
 from tracegrad.substrate.weights import Weights
@@ -124,6 +124,17 @@ def test_a_user_s_own_file(tmp_path):
     assert isinstance(mine.update, Accumulate) and mine.update.format == Fixed(12, 8)
 
 
+def test_a_file_of_registers_and_of_signals_that_are_not_sent(tmp_path):
+    path = tmp_path / "mine.toml"
+    traces = '[numbers.traces]\nsource = "A"\nbits = 8\nrounding = "{}"\n'
+    path.write_text(HEAD + traces.format("lfsr") + "[program]\nsignal_threshold = 0.25\n")
+    mine = substrate(str(path))
+    assert mine.traces == Number(Fixed(8), Lfsr()) and mine.signal_threshold == 0.25
+    path.write_text(HEAD + traces.format("lfsr_shared"))
+    assert substrate(str(path)).traces == Number(Fixed(8), Lfsr(shared=True))
+    assert substrate("mcu8").signal_threshold == 0.0
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -148,6 +159,11 @@ def test_a_user_s_own_file(tmp_path):
             "[order]\nsource = 'A'\nrandom = 'shared'\n"
             "[numbers.traces]\nsource = 'A'\nbits = 8\nrounding = 'stochastic'",
             "numbers.traces.rounding is stochastic, but order.random is shared. Make them agree",
+        ),
+        (
+            "[order]\nsource = 'A'\nrandom = 'element'\n"
+            "[numbers.traces]\nsource = 'A'\nbits = 8\nrounding = 'lfsr_shared'",
+            "numbers.traces.rounding is lfsr_shared, but order.random is element. Make them agree",
         ),
         (
             "[numbers]\nshift_decays = true\n[program.decays]\nsource = 'A'\nbits = 8",

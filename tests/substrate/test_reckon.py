@@ -57,7 +57,8 @@ def reference(rule, weight, readout, steps):
             slope = rule.levels[sum(now["v"][j] >= t for t in rule.thresholds)]
             for i in range(M):
                 q = signals[j] * slope * trace[i]
-                if (abs(q) >> rule.rate) >= now["drawn"][j][i] and q:
+                size = min(abs(q) << rule.boost, 2**32 - 1) >> rule.rate
+                if size >= now["drawn"][j][i] and q:
                     moved = weight[j][i] + (1 if q > 0 else -1)
                     weight[j][i] = moved if -128 <= moved <= 127 else weight[j][i]
         out.append((list(trace), list(signals), [list(row) for row in weight]))
@@ -106,6 +107,7 @@ RULES = [
     Reckon(),
     Reckon(rate=3, trace_shift=7, signal_shift=6),
     Reckon(decay=9000, trace_shift=0, signal_shift=10),
+    Reckon(boost=9, rate=2),
 ]
 
 
@@ -129,6 +131,41 @@ def test_a_weight_moves_with_the_chance_of_its_product():
     assert np.all(np.asarray(rule.update(lowest, factor, trace, drawn)) == -128)
 
 
+def plain_decayed(rule, trace, spikes, drawn):
+    """The readout's traces after a step, one number after the other."""
+    after = []
+    for old, spike, draw in zip(trace, spikes, drawn, strict=True):
+        gained = sat(old + spike * (2 << rule.trace_shift), 0, 1023)
+        whole, cut = divmod(gained * rule.kappa, 128)
+        after.append(sat(whole + (1 if cut >= draw and whole else 0), 0, 1023))
+    return after
+
+
+@pytest.mark.parametrize("rule", [Reckon(), Reckon(kappa=200, trace_shift=7)], ids=str)
+def test_traces_of_the_readout_equal_plain_integers(rule):
+    draw, trace = plain.Random(0), [0] * 200
+    jitted = jax.jit(rule.readout_trace)
+    for _ in range(60):
+        spikes = [int(draw.random() < 0.1) for _ in trace]
+        drawn = [draw.randrange(128) for _ in trace]
+        expected = plain_decayed(rule, trace, spikes, drawn)
+        old, arrived = jnp.asarray(trace, jnp.int32), jnp.asarray(spikes, jnp.int32)
+        found = jitted(old, arrived, jnp.asarray(drawn, jnp.uint32))
+        assert found.tolist() == expected
+        trace = expected
+    assert max(trace) > 0
+
+
+def test_errors_by_hand():
+    """A hard sigmoid: 0 below -2048, 2048 above 2048, and half of it in between, rounded down."""
+    outputs = jnp.asarray([-30000, -2048, -2047, 0, 5, 2047, 2048, 30000], jnp.int32)
+    error = Reckon().error(outputs, jnp.zeros(8, jnp.int32))
+    assert error.tolist() == [0, 0, 0, -1024, -1026, -2047, -2048, -2048]
+    assert Reckon().error(outputs, jnp.full(8, 2048, jnp.int32)).tolist()[:4] == [2048] * 3 + [1024]
+    louder = Reckon(output_shift=3).error(outputs, jnp.zeros(8, jnp.int32))
+    assert louder.tolist() == [0, 0, 0, -1024, -1044, -2048, -2048, -2048]
+
+
 def test_no_error_no_change_and_no_weight_to_itself():
     rule = Reckon()
     weight = jnp.arange(9, dtype=jnp.int32).reshape(3, 3)
@@ -140,5 +177,11 @@ def test_no_error_no_change_and_no_weight_to_itself():
 def test_refusals():
     with pytest.raises(ValueError, match="thresholds must rise"):
         Reckon(thresholds=(3, 2, 1, 0))
+    with pytest.raises(ValueError, match="kappa must fit 8 bits, 0 to 255, got 256"):
+        Reckon(kappa=256)
+    with pytest.raises(ValueError, match="must fit 5 bits, 0 to 31, got"):
+        Reckon(boost=32)
+    with pytest.raises(ValueError, match="output_shift must fit 3 bits, 0 to 7, got 8"):
+        Reckon(output_shift=8)
     with pytest.raises(ValueError, match="levels must fit 5 bits"):
         Reckon(levels=(0, 0, 16, 0, 0))

@@ -66,6 +66,8 @@ def operations(model: Model) -> Operations:
     if model.files["rule.h"] == "block.h":
         traces = hidden * (rows * (rows + 2) + 2 * filtered) + 2 * read
         drawn = hidden * (rows + filtered) + read
+    elif model.files["rule.h"] == "reckon.h":
+        traces, drawn = lines + 2 * neurons, lines + neurons
     else:
         traces, drawn = lines + neurons + 2 * (neurons + outputs), lines + 3 * neurons + 2 * outputs
     chance = {name: "CHANCE" in str(model.macros[name]) for name in ("TRACE", "WEIGHT", "SIGNAL")}
@@ -75,11 +77,22 @@ def operations(model: Model) -> Operations:
     return Operations(hidden + read, back + traces + hidden + read, draws)
 
 
-def readme(model: Model, size: Measured | None, steps: int, rate: float) -> str:
-    """The README of the library."""
+def descent(rate: float) -> str:
+    """What plain gradient descent does, for the README."""
+    return (
+        f"plain gradient descent with learning rate\n2^{round(math.log2(rate))}, from the error of "
+        "the readout against 1 for the class and 0 for others."
+    )
+
+
+def readme(model: Model, size: Measured | None, steps: int, learns: str) -> str:
+    """The README of the library; `learns` says how it does."""
     counted = operations(model)
     names = ("INPUTS", "NEURONS", "OUTPUTS")
     inputs, neurons, outputs = (model.macros[name] for name in names)
+    drawn = (
+        "a step of a shift register each" if model.macros["LFSR"] else "two 32-bit products each"
+    )
     recurrent = "r" if model.macros["RECURRENT"] else ""
     memory = (
         "No C compiler was there to measure flash and RAM: `make` and `size` show them.\n"
@@ -101,15 +114,14 @@ project, declare one `static tg_learner learner;`, and call
 - `tg_rest(&learner)` between sequences that have nothing to do with each other.
 
 It learns at every step: cell `{model.files["cell.h"]}`, rule `{model.files["rule.h"]}`, signal
-`{model.files["signal.h"]}`; plain gradient descent with learning rate
-2^{round(math.log2(rate))}, from the error of the readout against 1 for the class and 0 for others.
+`{model.files["signal.h"]}`; {learns}
 
 {memory}
 | operations of a step of learning, at most | |
 | --- | --- |
 | additions of a weight | {counted.additions} |
 | products | {counted.products} |
-| random draws (two 32-bit products each) | {counted.draws} |
+| random draws ({drawn}) | {counted.draws} |
 
 Products with a zero trace or signal, and draws where nothing is to be rounded, are left out.
 

@@ -7,9 +7,11 @@ import jax
 from safetensors import safe_open
 
 from tracegrad.errors import UsageError
-from tracegrad.export.device import Device, Lesson, device
-from tracegrad.export.folder import write_library
+from tracegrad.export.device import Block, Device, Lesson, device
+from tracegrad.export.folder import Written, write_library
 from tracegrad.export.real import NAME, write_real
+from tracegrad.export.reckon import NAME as OWN
+from tracegrad.export.reckon import reckon_device, usual_rule, write_reckon
 from tracegrad.export.refusals import check_platform
 from tracegrad.export.stream import stream
 from tracegrad.run.build import build_rule, build_task
@@ -29,6 +31,8 @@ class ExportOptions:
     substrate: str | None = None
     """Numbers of the device: see tracegrad substrates, or FILE.toml, or float32 for a device that
     has those; None: those of the run."""
+    rule: str | None = None
+    """Rule on the device in place of the run's: reckon, the chip's own, with --substrate reckon."""
     learning_rate: float = 2.0**-6
     """Rate of plain gradient descent on the device: a power of two, but for float32."""
     steps: int = 1000
@@ -45,28 +49,53 @@ def export_c(arguments: list[str]) -> None:
         raise UsageError("export c needs a folder: tracegrad export c RUN --out DIR.")
     if options.steps < 1:
         raise UsageError(f"steps must be at least 1, got {options.steps}.")
+    if options.rule not in (None, OWN):
+        raise UsageError(f"rule must be {OWN} or left out: the run's, got {options.rule}.")
     run = open_run(Path(arguments[0]))
     block = stream(build_task(run.config()), options.steps)
-    write = write_real if options.substrate == NAME else write_library
+    if options.rule not in (None, OWN):
+        raise UsageError(
+            f"rule must be {OWN}, or left out for that of the run, got {options.rule}."
+        )
     with jax.enable_x64(True):
-        done = write(_device(run, options), block, options.out)
+        done = _written(run, options, block)
     print(f"Library: {done.path} (make -C {done.path} test)")
-    print("The device goes on from the run's weights by plain gradient descent, rate", end=" ")
-    print(f"{options.learning_rate:g}, on the squared error to the class.")
+    if options.rule == OWN:
+        print("The device goes on from the run's weights by ReckOn's own rule.")
+    else:
+        print("The device goes on from the run's weights by plain gradient descent, rate", end=" ")
+        print(f"{options.learning_rate:g}, on the squared error to the class.")
     if run.config().learning.rate_strength:
         print("The run's rate regulariser is left out: the library has none.")
     if done.size is not None:
         print(f"Flash {done.size.flash} bytes, RAM {done.size.ram} bytes ({done.size.compiler}).")
 
 
-def _device(run: RunFolder, options: ExportOptions) -> Device:
-    """The network of a run on the device, with the feedback weights that it learned with."""
-    config = run.config()
-    name = options.substrate or config.substrate
+def _written(run: RunFolder, options: ExportOptions, block: Block) -> Written:
+    """The library in its folder, which `options` has."""
+    assert options.out is not None  # asked for before
+    if options.rule == OWN:
+        with jax.enable_x64(_is_double(run)):
+            network = run.network()
+        numbers = _numbers(_platform(run, options))
+        made = reckon_device(network, numbers, usual_rule(network, numbers))
+        return write_reckon(made, block, options.out)
+    write = write_real if options.substrate == NAME else write_library
+    return write(_device(run, options), block, options.out)
+
+
+def _platform(run: RunFolder, options: ExportOptions) -> str:
+    name = options.substrate or run.config().substrate
     if name is None:
         raise UsageError(
             "The run was ideal, a device is not. Give its numbers: --substrate mcu8, or float32."
         )
+    return name
+
+
+def _device(run: RunFolder, options: ExportOptions) -> Device:
+    """The network of a run on the device, with the feedback weights that it learned with."""
+    config, name = run.config(), _platform(run, options)
     with jax.enable_x64(_is_double(run)):
         network, rule = run.network(), build_rule(config)
         _, drawn = jax.random.split(jax.random.key(config.seed))  # as Learner.init does

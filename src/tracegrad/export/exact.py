@@ -1,6 +1,7 @@
 """Exact: whether a quantity is a whole number that float64 and int64 both hold without rounding."""
 
 import math
+from fractions import Fraction
 
 from tracegrad.errors import UsageError
 
@@ -37,3 +38,10 @@ def exponent(what: str, value: float) -> int:
     if mantissa != 0.5:
         raise UsageError(f"{what} must be a power of two on the device, got {value}.")
     return power - 1
+
+
+def least(threshold: float, fraction: int) -> int:
+    """The least k for which k 2^-fraction reaches a threshold, at most one that no k reaches."""
+    if threshold > 2.0 ** (BITS - fraction):
+        return 2**BITS + 1
+    return math.ceil(Fraction(threshold) * Fraction(2) ** fraction)

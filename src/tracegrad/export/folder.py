@@ -1,11 +1,12 @@
 """Folder: a device written out as a C library with its test vector and README."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tracegrad.export.account import Measured, measured, readme
+from tracegrad.export.account import Measured, descent, measured, readme
 from tracegrad.export.device import Block, Device, follow
 from tracegrad.export.model import model
 from tracegrad.export.remembered import remembered
@@ -26,10 +27,18 @@ def write_library(device: Device, block: Block, path: Path) -> Written:
     files = source(device, made)
     _, digests = follow(device, block, lambda state: remembered(device, state).digest)
     files["vector.h"] = vector(block, np.asarray(digests))
+    return write_files(
+        files, path, lambda size: readme(made, size, block.steps, descent(device.rate))
+    )
+
+
+def write_files(
+    files: dict[str, str], path: Path, describe: Callable[[Measured | None], str]
+) -> Written:
+    """Write the files of a library and the README that says what it needs."""
     make_folder(path)
     for name, text in files.items():
         (path / name).write_text(text, encoding="utf-8")
     size = measured(path)
-    text = readme(made, size, block.steps, device.rate)
-    (path / "README.md").write_text(text, encoding="utf-8")
+    (path / "README.md").write_text(describe(size), encoding="utf-8")
     return Written(path, size)

@@ -2,32 +2,22 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from tracegrad.errors import UsageError
-from tracegrad.export.cells import Bounds, Cell, Points, cell
+from tracegrad.export.cells import Cell, Points
 from tracegrad.export.device import Device
-from tracegrad.export.exact import exponent, require_exact, whole
+from tracegrad.export.draws import draws
+from tracegrad.export.exact import exponent, least, require_exact, whole
+from tracegrad.export.parts import MOST_EVENTS, Macros, Parts, found_in, largest_of
 from tracegrad.export.refusals import check
 from tracegrad.export.remembered import weights
+from tracegrad.export.signals import FILES, signal_macros
 from tracegrad.export.slopes import slope_table
-from tracegrad.export.uses import Uses, trace_uses
-from tracegrad.learn.filter import Kappa
 from tracegrad.learn.influence import Block
 from tracegrad.learn.influences.presynaptic import Presynaptic
-from tracegrad.learn.signal import Random, Symmetric
-from tracegrad.learn.signals.local_readout import LocalReadout
 from tracegrad.run.learner_state import stream_of
-from tracegrad.substrate.decays import HeldDecays
-from tracegrad.substrate.number import Number
 from tracegrad.substrate.update import Accumulate
-
-SHIFT_POINT = 15  # bits of 1 - 2^-d, d up to 15
-MOST_EVENTS = 255  # that a line counts in a step
-SIGNALS = {Symmetric: "symmetric.h", Random: "random.h", LocalReadout: "local_readout.h"}
-Value = int | str | list | np.ndarray
-Macros = dict[str, Any]  # a `Value` each
 
 
 class Model(NamedTuple):
@@ -39,30 +29,18 @@ class Model(NamedTuple):
     arrays: dict[str, np.ndarray]
 
 
-class _Parts(NamedTuple):
-    """What the constants are found from."""
-
-    device: Device
-    cell: Cell
-    points: Points
-    bounds: Bounds
-    trace_bound: float
-    lsb: dict[str, int]
-
-
 def model(device: Device) -> Model:
     """Everything of a device as whole numbers; `UsageError` names what is not possible."""
     check(device)
     rule: Any = device.learner.rule
     influence, signal = rule.influence.influence, rule.signal.signal
-    if type(signal) not in SIGNALS:
+    if type(signal) not in FILES:
         raise UsageError(
             f"The device has the signals symmetric, random and local, got {type(signal).__name__}."
         )
-    parts = _parts(device)
+    parts = found_in(device)
     arrays = {n: np.asarray(k) for n, k in weights(device, device.state).items()}
-    macros: Macros = {**_sizes(device), **_numbers(device), **parts.cell.constants}
-    macros |= _currents(parts) | _keys(device)
+    macros = running(parts) | draws(device)
     if isinstance(influence, Block):
         macros |= _block(parts, influence)
         shapes = ("block_traces.h", "block.h")
@@ -74,59 +52,16 @@ def model(device: Device) -> Model:
             f"{rule.name} has no form in C: the device has block_diagonal, eprop, decolle, ottt. "
             "Choose one of them."
         )
-    macros |= _signal(parts, signal)
+    macros |= signal_macros(parts, signal)
     files = {"cell.h": parts.cell.file, "traces.h": shapes[0], "rule.h": shapes[1]}
-    return Model(files | {"signal.h": SIGNALS[type(signal)]}, macros, parts.points, arrays)
+    files |= {"error.h": "difference.h", "signal.h": FILES[type(signal)]}
+    return Model(files, macros, parts.points, arrays)
 
 
-def _parts(device: Device) -> _Parts:
-    substrate: Any = device.substrate
-    circuit = device.learner.deployed(device.state).discretise()
-    lsb = {}
-    for path, value in device.state.placed.weights.lsb.items():
-        if np.ndim(value):
-            raise UsageError("The device has one scale a matrix. Use scale = 'matrix'.")
-        lsb[path] = -exponent(f"the scale of {path}", float(value))
-    decays = substrate.decays
-    held = isinstance(decays, HeldDecays)
-    current = max(0, lsb["0.layers.0.input.weight"], lsb.get("0.layers.0.recurrent.weight", 0))
-    points = Points(
-        substrate.states.format.fraction,
-        decays.number.format.fraction if held else SHIFT_POINT,
-        substrate.slopes.format.fraction,
-        substrate.traces.format.fraction,
-        current,
-    )
-    stage: Any = circuit.stages[0]
-    table = slope_table(stage.neuron.neuron.surrogate)
-    bounds = Bounds(
-        _reach(substrate.states),
-        float(np.max(table)) * 2.0**-points.slope,
-        _current_bound(device, lsb),
-    )
-    made = cell(stage, points, bounds)
-    made.constants["SLOPES"] = len(table)
-    return _Parts(device, made, points, bounds, _reach(substrate.traces), lsb)
-
-
-def _reach(number: Number) -> float:
-    """The largest magnitude a format holds."""
-    return max(-number.format.low, number.format.high) * number.format.lsb
-
-
-def _current_bound(device: Device, lsb: dict[str, int]) -> float:
-    """The largest current: every line and neuron at its most, every weight at its end."""
-    weights: Any = device.substrate.weights
-    most = max(-weights.format.low, weights.format.high)
-    network = device.learner.network
-    lines = network.layers[0].input.inputs * MOST_EVENTS
-    if lines * most >= 2**31:
-        raise UsageError(f"{network.layers[0].input.inputs} lines are more than 32 bits can sum.")
-    bound = lines * most * 2.0 ** -lsb["0.layers.0.input.weight"]
-    recurrent = network.layers[0].recurrent
-    if recurrent is None:
-        return bound
-    return bound + recurrent.inputs * most * 2.0 ** -lsb["0.layers.0.recurrent.weight"]
+def running(parts: Parts) -> Macros:
+    """What every library has, however it learns: sizes, formats, the cell and its currents."""
+    device = parts.device
+    return _sizes(device) | _numbers(device) | parts.cell.constants | _currents(parts)
 
 
 def _sizes(device: Device) -> Macros:
@@ -181,7 +116,7 @@ def _rounding(rounding: Any) -> str:
     return "TG_CHANCE_SHARED" if rounding.shared else "TG_CHANCE"
 
 
-def _currents(parts: _Parts) -> Macros:
+def _currents(parts: Parts) -> Macros:
     """How sums of weights become currents, of hidden neurons and of the readout."""
     points, lsb = parts.points, parts.lsb
     stages = parts.device.learner.deployed(parts.device.state).discretise().stages
@@ -207,65 +142,25 @@ def _currents(parts: _Parts) -> Macros:
     }
 
 
-def _keys(device: Device) -> Macros:
-    """The generators at their start, and what a step uses of each."""
-    placed = device.state.placed.weights
-    stream = stream_of(device.state)
-    rule: Any = device.learner.rule
-    uses = {
-        "TRACE": trace_uses(stream.memory.inside) if rule.influence.number.draws else Uses({}, 0),
-        "SIGNAL": Uses({}, int(rule.signal.number.draws)),
-        "WEIGHT": _weight_uses(device),
-    }
-    draws: dict[str, Any] = {
-        "TRACE": stream.memory.draws,
-        "SIGNAL": stream.signal.draws if rule.signal.remembers else (),
-        "WEIGHT": placed.draws,
-    }
-    made: Macros = {}
-    for name, counter in draws.items():
-        made[f"{name}_KEY"] = _key(counter)
-        made[f"{name}_USES"] = uses[name].total
-    places = {**trace_uses(stream.memory.inside).places, **uses["WEIGHT"].places}
-    return made | {f"DRAWS_{name}": place for name, place in places.items()}
+def _shifts(parts: Parts, hidden: int, readout: int) -> Macros:
+    """How many bits a product of error and trace is finer than the weight it changes.
 
-
-def _key(counter: Any) -> str:
-    if counter == ():
-        return "{0u, 0u}"
-    if jax.random.key_impl(counter.key) != jax.random.key_impl(
-        jax.random.key(0, impl="threefry2x32")
-    ):
-        raise UsageError("The device's keys are threefry2x32's. Set jax_default_prng_impl to it.")
-    first, second = np.asarray(jax.random.key_data(counter.key)).reshape(-1)
-    return f"{{{first}u, {second}u}}"
-
-
-def _weight_uses(device: Device) -> Uses:
-    names = ["INPUT_WEIGHT", "RECURRENT_WEIGHT", "READOUT_WEIGHT"]
-    if device.learner.network.layers[0].recurrent is None:
-        names.remove("RECURRENT_WEIGHT")
-    update: Any = device.substrate.weights
-    places: dict[str, Any] = {name: index for index, name in enumerate(names)}
-    return Uses(places, len(names) if update.update.rounding.draws else 0)
-
-
-def _shifts(parts: _Parts, hidden: int, readout: int) -> Macros:
-    """How many bits a product of error and trace is finer than the weight it changes."""
+    A change that is made with a chance is larger by its inverse, so by that many bits less.
+    """
     rate = -exponent("the learning rate", parts.device.rate)
+    memory: Any = parts.device.substrate.weights
+    rarer = -exponent("the chance of a change", memory.chance)
     lsb = parts.lsb
-    return {
-        "INPUT_SHIFT": hidden + rate - lsb["0.layers.0.input.weight"],
-        "RECURRENT_SHIFT": hidden + rate - lsb.get("0.layers.0.recurrent.weight", 0),
-        "READOUT_SHIFT": readout + rate - lsb["0.readout.input.weight"],
+    shifts = {
+        "INPUT": hidden + rate - lsb["0.layers.0.input.weight"],
+        "RECURRENT": hidden + rate - lsb.get("0.layers.0.recurrent.weight", 0),
+        "READOUT": readout + rate - lsb["0.readout.input.weight"],
     }
+    made: Macros = {f"{name}_SHIFT": shift - rarer for name, shift in shifts.items()}
+    return made | {f"{n}_LEAST": least(memory.threshold, shift) for n, shift in shifts.items()}
 
 
-def _filtered(parts: _Parts) -> bool:
-    return isinstance(parts.device.learner.rule.filter, Kappa)
-
-
-def _block(parts: _Parts, influence: Block) -> Macros:
+def _block(parts: Parts, influence: Block) -> Macros:
     points, cell, device = parts.points, parts.cell, parts.device
     signals: Any = device.substrate.signals
     self_weight = influence.self_weight and device.learner.network.layers[0].recurrent is not None
@@ -285,9 +180,9 @@ def _block(parts: _Parts, influence: Block) -> Macros:
     met = cell_rows(cell) * slope * bound
     finest = points.decay + cell.emit_point + points.trace
     require_exact("a filtered trace", finest, bound + met)
-    filtered = _filtered(parts)
+    filtered = parts.filtered
     meets = points.trace + (0 if filtered else cell.emit_point)
-    reached = _reach(signals) * (bound if filtered else met)
+    reached = largest_of(signals) * (bound if filtered else met)
     require_exact("a weight change", signals.format.fraction + meets, reached)
     return {
         "FILTERED": int(filtered),
@@ -308,20 +203,20 @@ def cell_rows(cell: Cell) -> int:
     return len(cell.drive)
 
 
-def _emission_bound(parts: _Parts) -> float:
+def _emission_bound(parts: Parts) -> float:
     """The most that a row does to the output."""
     threshold = 2.0 ** parts.cell.constants["THRESHOLD_EXPONENT"]
     adaptation = parts.cell.constants.get("ADAPTATION", 0) * 2.0**-parts.points.state
     return parts.bounds.slope / threshold * max(1.0, abs(adaptation))
 
 
-def _presynaptic(parts: _Parts) -> Macros:
+def _presynaptic(parts: Parts) -> Macros:
     points, cell = parts.points, parts.cell
     signals: Any = parts.device.substrate.signals
     bound = parts.trace_bound
     point = signals.format.fraction + 3 * points.trace
     drive = max(1.0, abs(cell.drive[0]) * 2.0**-cell.drive_point)
-    reach = _reach(signals) * _emission_bound(parts) * drive * bound
+    reach = largest_of(signals) * _emission_bound(parts) * drive * bound
     require_exact("a weight change", point, reach)
     require_exact("a trace", points.decay + points.trace, bound + MOST_EVENTS)
     readout = points.state + 3 * points.trace
@@ -332,36 +227,3 @@ def _presynaptic(parts: _Parts) -> Macros:
         "EMIT_FRACTION": cell.emit_point,
         "FILTERED": 0,
     } | _shifts(parts, point, readout)
-
-
-def _signal(parts: _Parts, signal: Any) -> Macros:
-    """How errors become signals."""
-    points, device = parts.points, parts.device
-    format: Any = device.substrate.signals
-    outputs = device.learner.network.readout.input.outputs
-    error, gain = (parts.bounds.state + 1) * outputs, 1
-    point = points.state
-    weights: Any = device.substrate.weights
-    most = max(-weights.format.low, weights.format.high)
-    if isinstance(signal, Symmetric):
-        spread = parts.lsb["0.readout.input.weight"]
-    else:
-        spread = parts.lsb["1.0"]
-    made: Macros = {}
-    if isinstance(signal, LocalReadout):
-        point = max(spread, points.state)
-        neurons = device.learner.network.layers[0].input.outputs
-        error = outputs * (1 + (neurons + 1) * most * 2.0**-spread)
-        made |= {
-            "LOCAL_FROM_FEEDBACK": point - spread,
-            "LOCAL_FROM_TARGET": point - points.state,
-        }
-    elif not _filtered(parts):
-        stages = device.learner.deployed(device.state).discretise().stages
-        kappa = whole("kappa", float(stages[1].coefficients["alpha"][0]), points.decay)
-        gain, point = (1 << points.decay) - kappa, point + points.decay
-    require_exact("a signal", point + spread, error * most * 2.0**-spread)
-    if device.state.feedback:
-        scale = 2.0 ** parts.lsb["1.0"]
-        made["FEEDBACK"] = np.round(np.asarray(device.state.feedback[0]) * scale).astype(int)
-    return made | {"ERROR_GAIN": gain, "SIGNAL_SHIFT": point + spread - format.format.fraction}

@@ -6,13 +6,14 @@ import jax
 
 from tracegrad.errors import UsageError
 from tracegrad.export.device import Device
+from tracegrad.export.exact import exponent
 from tracegrad.learn.filter import Kappa, NoFilter
 from tracegrad.model.connection import Dense
 from tracegrad.model.li import LI
 from tracegrad.model.network import Network
 from tracegrad.substrate.carried import RoundedSignal, RoundedTraces
 from tracegrad.substrate.presets import Preset
-from tracegrad.substrate.rounding import Floor, Nearest, Stochastic
+from tracegrad.substrate.rounding import Floor, Lfsr, Nearest, Stochastic
 from tracegrad.substrate.substrate import Substrate
 from tracegrad.substrate.update import Accumulate, Direct
 
@@ -87,14 +88,15 @@ def check_substrate(substrate: Substrate) -> None:
         )
     weights: Any = substrate.weights
     update = weights.update
-    if substrate.mismatch is not None or substrate.signal_threshold:
-        raise UsageError("The device has no mismatch and no signal threshold. Leave them out.")
-    if weights.threshold or weights.chance < 1 or not isinstance(update, Direct | Accumulate):
+    if substrate.mismatch is not None:
+        raise UsageError("The device has no mismatch. Leave it out.")
+    if not isinstance(update, Direct | Accumulate):
         raise UsageError(
-            "Weights change directly on the device or through an accumulator: no threshold or "
-            "chance to be changed at all. Leave them out."
+            "Weights change directly on the device or through an accumulator, got "
+            f"{type(update).__name__}. Use Direct() or Accumulate()."
         )
+    exponent("the chance of a change", weights.chance)
     numbers: Any = (substrate.states, substrate.slopes, substrate.traces, substrate.signals)
     for rounding in (update.rounding, *(number.rounding for number in numbers)):
-        if not isinstance(rounding, Nearest | Floor | Stochastic):
+        if not isinstance(rounding, Nearest | Floor | Stochastic | Lfsr):
             raise UsageError(f"The device does not round by {type(rounding).__name__}.")

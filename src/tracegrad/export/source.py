@@ -6,10 +6,20 @@ from typing import Any
 import numpy as np
 
 from tracegrad.export.device import Block, Device
-from tracegrad.export.model import Model, Value
+from tracegrad.export.model import Model
+from tracegrad.export.parts import Value
 from tracegrad.substrate.update import Accumulate
 
-FIXED = ("fixed.h", "learner.h", "learner.c", "test.c", "start.c", "flash.ld", "Makefile")
+FIXED = (
+    "draws.h",
+    "fixed.h",
+    "learner.h",
+    "learner.c",
+    "test.c",
+    "start.c",
+    "flash.ld",
+    "Makefile",
+)
 LIMITS = ((8, "int8_t"), (16, "int16_t"), (32, "int32_t"))
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from tracegrad.data import Task
 from tracegrad.errors import UsageError
 from tracegrad.export.device import Block
-from tracegrad.export.model import MOST_EVENTS
+from tracegrad.export.parts import MOST_EVENTS
 
 
 def stream(task: Task, steps: int) -> Block:

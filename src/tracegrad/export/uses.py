@@ -9,17 +9,17 @@ from tracegrad.model.neuron import CURRENT
 
 
 class Uses(NamedTuple):
-    """For every macro the number of draws made before, in a step; and how many a step makes."""
+    """For every macro the number of draws made before, in a step; and every draw's elements."""
 
     places: dict[str, int | list[int]]
-    total: int
+    sizes: list[int]
 
 
 def trace_uses(memory: Any) -> Uses:
     """The draws of a rule's traces, as `RoundedTraces` makes them: leaf after leaf."""
     hidden, readout = memory
     if not isinstance(hidden, Trace):
-        (hidden, readout), total = _numbered((hidden, readout), 0)
+        (hidden, readout), _ = _numbered((hidden, readout), 0)
         places = {
             "INPUT_LINES": hidden.pre.weight[CURRENT],
             "READOUT_LINES": readout.pre.weight[CURRENT],
@@ -30,9 +30,10 @@ def trace_uses(memory: Any) -> Uses:
         }
         if hidden.pre.recurrent is not None:
             places["RECURRENT_LINES"] = hidden.pre.recurrent[CURRENT]
-        return Uses(places, total)
-    rows, first = _numbered([part.rows for part in memory], 0)
-    taps, total = _numbered([part.taps for part in memory], first)
+        return Uses(places, _sizes(memory))
+    all_rows, all_taps = [part.rows for part in memory], [part.taps for part in memory]
+    rows, first = _numbered(all_rows, 0)
+    taps, _ = _numbered(all_taps, first)
     mine = [rows[0][name] for name in sorted(rows[0])]
     places = {
         "INPUT_ROWS": [row.weight[CURRENT] for row in mine],
@@ -46,7 +47,11 @@ def trace_uses(memory: Any) -> Uses:
         places["INPUT_FILTERED"] = tap.weight[CURRENT]
         if tap.recurrent is not None:
             places["RECURRENT_FILTERED"] = tap.recurrent[CURRENT]
-    return Uses(places, total)
+    return Uses(places, _sizes((all_rows, all_taps)))
+
+
+def _sizes(tree: Any) -> list[int]:
+    return [leaf.size for leaf in jax.tree.leaves(tree)]
 
 
 def _numbered(tree: Any, first: int) -> tuple[Any, int]:

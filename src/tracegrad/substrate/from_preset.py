@@ -5,7 +5,7 @@ from tracegrad.substrate.fixed import AbstractOverflow, Fixed, Saturate, Wrap
 from tracegrad.substrate.mismatch import Mismatch
 from tracegrad.substrate.number import Number
 from tracegrad.substrate.presets import Flaws, Format, Preset, WeightFormat, load
-from tracegrad.substrate.rounding import AbstractRounding, Floor, Nearest, Stochastic
+from tracegrad.substrate.rounding import AbstractRounding, Floor, Lfsr, Nearest, Stochastic
 from tracegrad.substrate.scale import AbstractScale, PerMatrix, PerNeuron, Point
 from tracegrad.substrate.substrate import Substrate
 from tracegrad.substrate.update import AbstractUpdate, Accumulate, Direct
@@ -17,6 +17,8 @@ ROUNDINGS: dict[str, AbstractRounding] = {
     "floor": Floor(),
     "stochastic": Stochastic(),
     "stochastic_shared": Stochastic(shared=True),
+    "lfsr": Lfsr(),
+    "lfsr_shared": Lfsr(shared=True),
 }
 
 
@@ -44,6 +46,7 @@ def made(preset: Preset) -> Substrate:
         ShiftDecays() if numbers.shift_decays else held,
         None if numbers.traces is None else number(numbers.traces),
         None if signals is None else number(signals),
+        program.signal_threshold or 0.0,
         mismatch=None if preset.flaws is None else _mismatch(preset.flaws),
         slopes=None if slopes is None else number(slopes),
     )

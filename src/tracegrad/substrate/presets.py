@@ -155,12 +155,13 @@ class Program:
     """Formats that the platform leaves to the program that runs there: choices, no facts.
 
     What learns there needs them, so a substrate has them; what a platform fits is asked of
-    `Numbers` alone.
+    `Numbers` alone. Signals below `signal_threshold` are not sent.
     """
 
     decays: Format | None = None
     slopes: Format | None = None
     signals: Format | None = None
+    signal_threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ def parse(text: str, file: str) -> Preset:
 
 CHOICES = {
     "overflow": ("saturate", "wrap"),
-    "rounding": ("nearest", "floor", "stochastic", "stochastic_shared"),
+    "rounding": ("nearest", "floor", "stochastic", "stochastic_shared", "lfsr", "lfsr_shared"),
     "scale": ("matrix", "neuron", "point"),
     "saturation": ("event", "step"),
     "random": ("element", "shared"),
@@ -273,15 +274,17 @@ def _check_program(preset: Preset, file: str) -> None:
 def _check_chance(preset: Preset, file: str) -> None:
     """Roundings draw as `order.random` says, for it is what it means."""
     scope = None if preset.order is None else preset.order.random
-    other = {"shared": "stochastic", "element": "stochastic_shared"}.get(scope or "")
-    if other is None:
-        return
+    others = {
+        "shared": ("stochastic", "lfsr"),
+        "element": ("stochastic_shared", "lfsr_shared"),
+    }.get(scope or "", ())
     for part in ("numbers", "program"):
         for name, format in vars(getattr(preset, part)).items():
-            if getattr(format, "rounding", None) == other:
+            rounding = getattr(format, "rounding", None)
+            if rounding in others:
                 raise UsageError(
-                    f"{file}: {part}.{name}.rounding is {other}, but order.random is {scope}. Make "
-                    "them agree."
+                    f"{file}: {part}.{name}.rounding is {rounding}, but order.random is {scope}. "
+                    "Make them agree."
                 )
 
 

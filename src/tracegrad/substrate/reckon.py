@@ -7,15 +7,16 @@ Every array is int32, draws are uint32.
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
 from tracegrad.model.parameter import setting
 from tracegrad.substrate.fixed import Fixed
 
-WEIGHT, SIGNAL, TRACE = Fixed(8), Fixed(16), Fixed(12, signed=False)
-POINT = 15  # bits behind the point of the decay
+WEIGHT, SIGNAL = Fixed(8), Fixed(16)
+TRACE, READOUT_TRACE = Fixed(12, signed=False), Fixed(10, signed=False)
+POINT, READOUT_POINT = 15, 7  # bits behind the point of the decays
+ONE = 2048  # the output of a class that is sure, and its target
 
 
 class Layer8(NamedTuple):
@@ -27,21 +28,27 @@ class Layer8(NamedTuple):
 
 
 class Reckon(eqx.Module):
-    r"""$w_{ji}\leftarrow w_{ji}+\mathrm{sign}(q_{ji})$ where $|q_{ji}|$, shifted right by `rate`,
-    reaches a draw of 32 bits   (1)
+    r"""$w_{ji}\leftarrow w_{ji}+\mathrm{sign}(q_{ji})$ where $|q_{ji}|$, shifted left by `boost`
+    (of the readout `readout_boost`) in 32 bits, saturating, then right by `rate`, reaches a draw of
+    32 bits   (1)
 
     with $q_{ji}=L_j\,\psi_j\,\hat x_i$ of 32 bits; the weight stays where it would not fit. The
     signal is $L_j=\mathrm{sat}_{16}((\sum_k\delta_kW^{out}_{kj})\ll s\gg12)$, by the readout's own
     weights; $\psi_j$ is one of five `levels`, by how many of four `thresholds` the potential
     reaches; a trace gains $8\ll$ `trace_shift` with a spike, saturates at 12 bits and decays by
-    `decay`/2^15, rounded by chance. One trace a neuron: no filter at the synapse.
+    `decay`/2^15, rounded by chance. One trace a neuron: no filter at the synapse. Those that the
+    readout meets gain $2\ll$ `trace_shift`, saturate at 10 bits and decay by `kappa`/2^7.
     Source: ChFrenkel/ReckOn, doc/README.md and src/srnn.v; regularisation is left out.
     """
 
     decay: int = setting(31000)
+    kappa: int = setting(121)
     trace_shift: int = setting(4)
     signal_shift: int = setting(4)
+    output_shift: int = setting(0)
     rate: int = setting(0)
+    boost: int = setting(0)
+    readout_boost: int = setting(0)
     thresholds: tuple[int, int, int, int] = setting((-2000, -500, 500, 2000))
     levels: tuple[int, int, int, int, int] = setting((0, 5, 15, 5, 0))
 
@@ -54,21 +61,39 @@ class Reckon(eqx.Module):
                 f"decay must fit 16 bits and the thresholds must rise, got decay={self.decay} and "
                 f"thresholds={self.thresholds}."
             )
+        if not 0 <= self.kappa < 2 ** (READOUT_POINT + 1):
+            raise ValueError(f"kappa must fit 8 bits, 0 to 255, got {self.kappa}.")
+        shifts = (self.rate, self.boost, self.readout_boost)
+        if any(not 0 <= shift < 32 for shift in shifts):
+            raise ValueError(
+                f"rate, boost and readout_boost must fit 5 bits, 0 to 31, got {shifts}."
+            )
+        if not 0 <= self.output_shift < 8:
+            raise ValueError(f"output_shift must fit 3 bits, 0 to 7, got {self.output_shift}.")
         if any(not -16 <= level <= 15 for level in self.levels):
             raise ValueError(f"levels must fit 5 bits, -16 to 15, got {self.levels}.")
 
     def trace(
         self, trace: Int[Array, " m"], spikes: Int[Array, " m"], drawn: UInt32[Array, " m"]
     ) -> Int[Array, " m"]:
-        """Traces after a step; `drawn` has 15 bits.
-
-        Rounds up where what is cut off reaches the draw, unless what is left is zero.
-        """
+        """Traces after a step; `drawn` has 15 bits."""
         gained = TRACE.fit(trace + spikes * (8 << self.trace_shift))
-        product = gained * self.decay
-        whole, cut = product >> POINT, product & (2**POINT - 1)
-        up = (cut >= drawn.astype(jnp.int32)) & (whole != 0)
-        return TRACE.fit(whole + up.astype(jnp.int32))
+        return TRACE.fit(_decayed(gained, self.decay, POINT, drawn))
+
+    def readout_trace(
+        self, trace: Int[Array, " n"], spikes: Int[Array, " n"], drawn: UInt32[Array, " n"]
+    ) -> Int[Array, " n"]:
+        """The traces that the readout meets after a step; `drawn` has 7 bits."""
+        gained = READOUT_TRACE.fit(trace + spikes * (2 << self.trace_shift))
+        return READOUT_TRACE.fit(_decayed(gained, self.kappa, READOUT_POINT, drawn))
+
+    def error(self, output: Int[Array, " o"], target: Int[Array, " o"]) -> Int[Array, " o"]:
+        """Target, 0 or 2048, less the hard sigmoid of outputs shifted left by `output_shift`.
+
+        It reaches 2048 at 2048 and 0 at -2048.
+        """
+        shifted = output << self.output_shift
+        return target - (jnp.clip(shifted + ONE, 0, 2 * ONE) >> 1)
 
     def signal(self, error: Int[Array, " o"], readout: Int[Array, "o n"]) -> Int[Array, " n"]:
         """The learning signal of every neuron, from errors of 16 bits."""
@@ -86,10 +111,15 @@ class Reckon(eqx.Module):
         factor: Int[Array, " n"],
         trace: Int[Array, " m"],
         drawn: UInt32[Array, "n m"],
+        boost: int | None = None,
     ) -> Int[Array, "n m"]:
-        """Equation (1); `factor` is signal times slope, or the error for the readout."""
+        """Equation (1); `factor` is signal times slope, or the error for the readout.
+
+        `boost` is the rule's own unless given.
+        """
         q = factor[:, None] * trace[None, :]
-        size = jax.lax.shift_right_logical(jnp.abs(q).astype(jnp.uint32), jnp.uint32(self.rate))
+        size = jnp.abs(q).astype(jnp.uint32)
+        size = _boosted(size, self.boost if boost is None else boost) >> jnp.uint32(self.rate)
         moved = weight + jnp.where(size >= drawn, jnp.sign(q), 0)
         fits = (moved >= WEIGHT.low) & (moved <= WEIGHT.high)
         return jnp.where(fits, moved, weight)
@@ -97,3 +127,19 @@ class Reckon(eqx.Module):
     def without_diagonal(self, recurrent: Int[Array, "n n"]) -> Int[Array, "n n"]:
         """Recurrent weights with those of a neuron to itself at zero."""
         return recurrent * (1 - jnp.eye(recurrent.shape[0], dtype=recurrent.dtype))
+
+
+def _boosted(size: UInt32[Array, "n m"], by: int) -> UInt32[Array, "n m"]:
+    """Shifted left, or all ones where that is more than 32 bits."""
+    most = jnp.uint32(2**32 - 1)
+    return jnp.where(size > (most >> jnp.uint32(by)), most, size << jnp.uint32(by))
+
+
+def _decayed(
+    gained: Int[Array, " m"], decay: int, point: int, drawn: UInt32[Array, " m"]
+) -> Int[Array, " m"]:
+    """Rounded up where what is cut off reaches the draw, unless what is left is zero."""
+    product = gained * decay
+    whole, cut = product >> point, product & (2**point - 1)
+    up = (cut >= drawn.astype(jnp.int32)) & (whole != 0)
+    return whole + up.astype(jnp.int32)

@@ -142,15 +142,20 @@ class Lfsr(AbstractRounding):
         mask = jnp.uint32(2**self.width - 1)
         return ((register << one) | (fed & one)) & mask
 
-    def __call__(self, x: Array, state: UInt32[Array, ""]) -> tuple[Array, UInt32[Array, ""]]:
-        """See the class."""
-        bits = min(self.width, 24)
+    def words(
+        self, state: UInt32[Array, ""], count: int
+    ) -> tuple[UInt32[Array, ""], UInt32[Array, " _"]]:
+        """The register after `count` steps, and as it was after each of them."""
 
         def step(register: Array, _: None) -> tuple[Array, Array]:
             after = self.advance(register)
             return after, after
 
-        count = 1 if self.shared else x.size
-        state, drawn = jax.lax.scan(step, state, None, length=count)
+        return jax.lax.scan(step, state, None, length=count)
+
+    def __call__(self, x: Array, state: UInt32[Array, ""]) -> tuple[Array, UInt32[Array, ""]]:
+        """See the class."""
+        bits = min(self.width, 24)
+        state, drawn = self.words(state, 1 if self.shared else x.size)
         shape = () if self.shared else x.shape
         return by_chance(x, drawn.reshape(shape) >> jnp.uint32(self.width - bits), bits), state

@@ -11,7 +11,7 @@ typedef struct {
 typedef struct {
     tg_draws rows[TG_ROWS];
     tg_draws filtered;
-    tg_draws weight;
+    tg_change_draws weight;
 } tg_chance;
 
 static inline tg_neuron tg_neuron_of(const tg_learner *learner, unsigned j) {
@@ -39,7 +39,7 @@ static inline tg_neuron tg_neuron_of(const tg_learner *learner, unsigned j) {
 /* One synapse one step on: returns what the signal meets. `trace` is of the first row; the next
    row's lies `stride` further. */
 static inline int64_t tg_push(const tg_neuron *neuron, tg_trace *trace, unsigned stride,
-                              tg_trace *filtered, int64_t seen, const tg_chance *chance,
+                              tg_trace *filtered, int64_t seen, tg_chance *chance,
                               uint32_t index) {
     static const int64_t drive[TG_ROWS] = TG_DRIVE;
     int64_t before[TG_ROWS];
@@ -73,19 +73,19 @@ static inline tg_chance tg_chance_of(const tg_learner *learner, const uint32_t r
         chance.rows[row] = tg_draws_after(&learner->trace_draws, rows[row]);
     }
     chance.filtered = tg_draws_after(&learner->trace_draws, filtered);
-    chance.weight = tg_draws_after(&learner->weight_draws, weight);
+    chance.weight = tg_change_draws_after(learner, weight);
     return chance;
 }
 
 static void tg_learn_hidden(tg_learner *learner, const uint8_t events[TG_INPUTS]) {
     static const uint32_t input_rows[TG_ROWS] = TG_DRAWS_INPUT_ROWS;
     tg_traces *traces = &learner->traces;
-    const tg_chance input =
+    tg_chance input =
         tg_chance_of(learner, input_rows, TG_DRAWS_INPUT_FILTERED, TG_DRAWS_INPUT_WEIGHT);
 #if TG_RECURRENT
     static const uint32_t recurrent_rows[TG_ROWS] = TG_DRAWS_RECURRENT_ROWS;
-    const tg_chance recurrent = tg_chance_of(learner, recurrent_rows, TG_DRAWS_RECURRENT_FILTERED,
-                                             TG_DRAWS_RECURRENT_WEIGHT);
+    tg_chance recurrent = tg_chance_of(learner, recurrent_rows, TG_DRAWS_RECURRENT_FILTERED,
+                                       TG_DRAWS_RECURRENT_WEIGHT);
 #endif
     for (unsigned j = 0; j < TG_NEURONS; j++) {
         const tg_neuron neuron = tg_neuron_of(learner, j);
@@ -97,7 +97,7 @@ static void tg_learn_hidden(tg_learner *learner, const uint8_t events[TG_INPUTS]
 #endif
             const int64_t met = tg_push(&neuron, &traces->input[0][j][i], TG_NEURONS * TG_INPUTS,
                                         filtered, events[i], &input, index);
-            TG_CHANGE(learner, input[j][i], neuron.signal * met, TG_INPUT_SHIFT, &input.weight,
+            TG_CHANGE(learner, input[j][i], neuron.signal * met, TG_INPUT_FINER, &input.weight,
                       index);
         }
 #if TG_RECURRENT
@@ -111,7 +111,7 @@ static void tg_learn_hidden(tg_learner *learner, const uint8_t events[TG_INPUTS]
                                         TG_NEURONS * TG_NEURONS, filtered,
                                         learner->spikes_before[i], &recurrent, index);
             if (TG_AUTAPSES || i != j) {
-                TG_CHANGE(learner, recurrent[j][i], neuron.signal * met, TG_RECURRENT_SHIFT,
+                TG_CHANGE(learner, recurrent[j][i], neuron.signal * met, TG_RECURRENT_FINER,
                           &recurrent.weight, index);
             }
         }
@@ -120,8 +120,8 @@ static void tg_learn_hidden(tg_learner *learner, const uint8_t events[TG_INPUTS]
 }
 
 static void tg_learn_readout(tg_learner *learner, const int32_t errors[TG_OUTPUTS]) {
-    const tg_draws rows = tg_draws_after(&learner->trace_draws, TG_DRAWS_READOUT_ROW);
-    const tg_draws weight = tg_draws_after(&learner->weight_draws, TG_DRAWS_READOUT_WEIGHT);
+    tg_draws rows = tg_draws_after(&learner->trace_draws, TG_DRAWS_READOUT_ROW);
+    tg_change_draws weight = tg_change_draws_after(learner, TG_DRAWS_READOUT_WEIGHT);
     for (unsigned k = 0; k < TG_OUTPUTS; k++) {
         for (unsigned i = 0; i < TG_NEURONS; i++) {
             const uint32_t index = (uint32_t)(k * TG_NEURONS + i);
@@ -129,7 +129,7 @@ static void tg_learn_readout(tg_learner *learner, const int32_t errors[TG_OUTPUT
             const int64_t after = TG_KAPPA * (int64_t)*trace +
                                   TG_READOUT_GAIN * (int64_t)learner->spikes[i] * TG_ONE_TRACE;
             *trace = (tg_trace)tg_hold(after, TG_DECAY_FRACTION, TG_TRACE, &rows, index);
-            TG_CHANGE(learner, readout[k][i], errors[k] * (int64_t)*trace, TG_READOUT_SHIFT,
+            TG_CHANGE(learner, readout[k][i], errors[k] * (int64_t)*trace, TG_READOUT_FINER,
                       &weight, index);
         }
     }

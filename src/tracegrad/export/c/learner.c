@@ -27,7 +27,7 @@ static inline tg_emission tg_emission_of(const tg_state rows[TG_ROWS][TG_NEURONS
     tg_change(&(learner)->weights.place, &(learner)->kept.place, __VA_ARGS__)
 
 /* The whole bits of what was kept and a change, `shift` bits finer than one; the rest is kept. */
-static inline int64_t tg_bits(int64_t change, int shift, tg_kept *kept, const tg_draws *draws,
+static inline int64_t tg_bits(int64_t change, int shift, tg_kept *kept, tg_draws *draws,
                               uint32_t index) {
     const int64_t fine =
         tg_round(change, shift - TG_KEPT_FRACTION, TG_WEIGHT_ROUNDING, draws, index);
@@ -41,7 +41,7 @@ static inline int64_t tg_bits(int64_t change, int shift, tg_kept *kept, const tg
 
 /* The whole bits of a change, `shift` bits finer than one; nothing is kept. */
 static inline int64_t tg_bits(int64_t change, int shift, const tg_kept *kept,
-                              const tg_draws *draws, uint32_t index) {
+                              tg_draws *draws, uint32_t index) {
     const int64_t bits = tg_round(change, shift, TG_WEIGHT_ROUNDING, draws, index);
     (void)kept;
     if (TG_WEIGHT_MOST == 0) {
@@ -51,22 +51,73 @@ static inline int64_t tg_bits(int64_t change, int shift, const tg_kept *kept,
 }
 #endif
 
-/* A weight moved against its gradient, `shift` bits finer than its least significant bit. */
-static inline void tg_change(tg_weight *weight, tg_kept *kept, int64_t gradient, int shift,
-                             const tg_draws *draws, uint32_t index) {
-    if (gradient != 0) {
-        const int64_t bits = tg_bits(-gradient, shift, kept, draws, index);
-        *weight = (tg_weight)tg_fit(*weight + bits, TG_WEIGHT);
+/* The draws of one matrix's changes: how they are rounded, and whether they are made at all. */
+typedef struct {
+    tg_draws rounding;
+#if TG_GATED
+    tg_draws gate;
+#endif
+} tg_change_draws;
+
+static inline tg_change_draws tg_change_draws_after(const tg_learner *learner, uint32_t later) {
+    tg_change_draws draws;
+    draws.rounding = tg_draws_after(&learner->weight_draws, later);
+#if TG_GATED
+    draws.gate = tg_draws_after(&learner->gate_draws, later);
+#endif
+    return draws;
+}
+
+/* How many bits a gradient is finer than the weight it changes, and the least that changes it. */
+typedef struct {
+    int shift;
+    int64_t least;
+} tg_finer;
+
+#define TG_INPUT_FINER ((tg_finer){TG_INPUT_SHIFT, TG_INPUT_LEAST})
+#define TG_RECURRENT_FINER ((tg_finer){TG_RECURRENT_SHIFT, TG_RECURRENT_LEAST})
+#define TG_READOUT_FINER ((tg_finer){TG_READOUT_SHIFT, TG_READOUT_LEAST})
+
+/* A weight moved against its gradient. */
+static inline void tg_change(tg_weight *weight, tg_kept *kept, int64_t gradient, tg_finer finer,
+                             tg_change_draws *draws, uint32_t index) {
+    if (gradient == 0 || (gradient < 0 ? -gradient : gradient) < finer.least) {
+        return;
     }
+#if TG_GATED
+    if (tg_draw(&draws->gate, index) >= TG_GATE_LEVEL) {
+        return;
+    }
+#endif
+    const int64_t bits = tg_bits(-gradient, finer.shift, kept, &draws->rounding, index);
+    *weight = (tg_weight)tg_fit(*weight + bits, TG_WEIGHT);
 }
 
 #include "rule.h"
 
+#if TG_LFSR
+static const uint32_t tg_trace_jumps[] = TG_TRACE_JUMPS;
+static const uint32_t tg_signal_jumps[] = TG_SIGNAL_JUMPS;
+static const uint32_t tg_weight_jumps[] = TG_WEIGHT_JUMPS;
+static const tg_lfsr tg_trace_lfsr = {TG_TRACE_WIDTH, TG_TRACE_TAPS, tg_trace_jumps};
+static const tg_lfsr tg_signal_lfsr = {TG_SIGNAL_WIDTH, TG_SIGNAL_TAPS, tg_signal_jumps};
+static const tg_lfsr tg_weight_lfsr = {TG_WEIGHT_WIDTH, TG_WEIGHT_TAPS, tg_weight_jumps};
+#if TG_GATED
+static const tg_lfsr tg_no_lfsr = {0u, 0u, 0};
+#endif
+#define TG_START(key, lfsr) {key, 0u, &lfsr}
+#else
+#define TG_START(key, lfsr) {key, 0u}
+#endif
+
 void tg_init(tg_learner *learner) {
     static const tg_weights weights = TG_WEIGHTS;
-    static const tg_random trace_draws = {TG_TRACE_KEY, 0u};
-    static const tg_random signal_draws = {TG_SIGNAL_KEY, 0u};
-    static const tg_random weight_draws = {TG_WEIGHT_KEY, 0u};
+    static const tg_random trace_draws = TG_START(TG_TRACE_KEY, tg_trace_lfsr);
+    static const tg_random signal_draws = TG_START(TG_SIGNAL_KEY, tg_signal_lfsr);
+    static const tg_random weight_draws = TG_START(TG_WEIGHT_KEY, tg_weight_lfsr);
+#if TG_GATED
+    static const tg_random gate_draws = TG_START(TG_GATE_KEY, tg_no_lfsr);
+#endif
     learner->weights = weights;
 #if TG_ACCUMULATES
     memset(&learner->kept, 0, sizeof learner->kept);
@@ -74,6 +125,9 @@ void tg_init(tg_learner *learner) {
     learner->trace_draws = trace_draws;
     learner->signal_draws = signal_draws;
     learner->weight_draws = weight_draws;
+#if TG_GATED
+    learner->gate_draws = gate_draws;
+#endif
     tg_rest(learner);
 }
 
@@ -130,6 +184,15 @@ void tg_run(tg_learner *learner, const uint8_t events[TG_INPUTS]) {
     }
 }
 
+/* A signal as it is sent: held, and not at all below the least that is. */
+static inline tg_signal tg_sent(int64_t signal, tg_draws *draws, uint32_t index) {
+    if ((signal < 0 ? -signal : signal) < TG_SIGNAL_LEAST) {
+        return 0;
+    }
+    return (tg_signal)tg_hold(signal, TG_SIGNAL_SHIFT, TG_SIGNAL, draws, index);
+}
+
+#include "error.h"
 #include "signal.h"
 
 void tg_step(tg_learner *learner, const uint8_t events[TG_INPUTS], const int32_t *targets) {
@@ -137,7 +200,7 @@ void tg_step(tg_learner *learner, const uint8_t events[TG_INPUTS], const int32_t
     tg_run(learner, events);
     if (targets != 0) {
         for (unsigned k = 0; k < TG_OUTPUTS; k++) {
-            errors[k] = learner->outputs[k] - targets[k];
+            errors[k] = tg_error(learner->outputs[k], targets[k]);
         }
         tg_hear(learner, errors, targets);
     } else {
@@ -145,9 +208,12 @@ void tg_step(tg_learner *learner, const uint8_t events[TG_INPUTS], const int32_t
     }
     tg_learn_hidden(learner, events);
     tg_learn_readout(learner, errors);
-    learner->signal_draws.used += TG_SIGNAL_USES;
-    learner->trace_draws.used += TG_TRACE_USES;
-    learner->weight_draws.used += TG_WEIGHT_USES;
+    tg_use(&learner->signal_draws, TG_SIGNAL_USES);
+    tg_use(&learner->trace_draws, TG_TRACE_USES);
+    tg_use(&learner->weight_draws, TG_WEIGHT_USES);
+#if TG_GATED
+    tg_use(&learner->gate_draws, TG_GATE_USES);
+#endif
 }
 
 void tg_step_class(tg_learner *learner, const uint8_t events[TG_INPUTS], unsigned label) {

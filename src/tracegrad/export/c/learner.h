@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "draws.h"
 #include "fixed.h"
 #include "model.h"
 
@@ -52,6 +53,9 @@ struct tg_learner {
     tg_random trace_draws;
     tg_random signal_draws;
     tg_random weight_draws;
+#if TG_GATED
+    tg_random gate_draws;
+#endif
 };
 
 /* The trained weights, everything at rest, and the generators at their start. */

@@ -2,7 +2,7 @@
 
 static void tg_hear(tg_learner *learner, const int32_t errors[TG_OUTPUTS], const int32_t *targets) {
     static const tg_weight feedback[TG_NEURONS + 1][TG_OUTPUTS] = TG_FEEDBACK;
-    const tg_draws draws = tg_draws_after(&learner->signal_draws, 0u);
+    tg_draws draws = tg_draws_after(&learner->signal_draws, 0u);
     int64_t local[TG_OUTPUTS];
     (void)errors;
     for (unsigned k = 0; k < TG_OUTPUTS; k++) {
@@ -18,7 +18,6 @@ static void tg_hear(tg_learner *learner, const int32_t errors[TG_OUTPUTS], const
         for (unsigned k = 0; k < TG_OUTPUTS; k++) {
             sum += local[k] * feedback[j][k];
         }
-        learner->signals[j] =
-            (tg_signal)tg_hold(sum, TG_SIGNAL_SHIFT, TG_SIGNAL, &draws, (uint32_t)j);
+        learner->signals[j] = tg_sent(sum, &draws, (uint32_t)j);
     }
 }

@@ -2,14 +2,13 @@
 
 static void tg_hear(tg_learner *learner, const int32_t errors[TG_OUTPUTS], const int32_t *targets) {
     static const tg_weight feedback[TG_NEURONS][TG_OUTPUTS] = TG_FEEDBACK;
-    const tg_draws draws = tg_draws_after(&learner->signal_draws, 0u);
+    tg_draws draws = tg_draws_after(&learner->signal_draws, 0u);
     (void)targets;
     for (unsigned j = 0; j < TG_NEURONS; j++) {
         int64_t sum = 0;
         for (unsigned k = 0; k < TG_OUTPUTS; k++) {
             sum += (int64_t)errors[k] * feedback[j][k];
         }
-        learner->signals[j] = (tg_signal)tg_hold(TG_ERROR_GAIN * sum, TG_SIGNAL_SHIFT,
-                                                 TG_SIGNAL, &draws, (uint32_t)j);
+        learner->signals[j] = tg_sent(TG_ERROR_GAIN * sum, &draws, (uint32_t)j);
     }
 }
