@@ -53,7 +53,7 @@ def needed_bits(lesson: Lesson, demand: Demand, preset: Preset) -> dict[str, Nee
     """Fewest bits of weights, states, traces and signals, and the gradient in those there are.
 
     Kinds that the rule does not have are left out, and a kind for which the platform has no format
-    is rounded to nearest. Six gradients a kind, each compiled: a minute or more for a small
+    is rounded to nearest. Six gradients a kind, each compiled: minutes, even for a small
     network. By bisection, for which more bits are no worse.
     """
     exact = gradient(lesson, IDEAL)
