@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tracegrad as tg
+from tracegrad.data import TASKS
 from tracegrad.errors import UsageError
 from tracegrad.export.account import operations
 from tracegrad.export.reckon import (
@@ -20,6 +21,7 @@ from tracegrad.export.reckon import (
     write_reckon,
 )
 from tracegrad.export.source import source, vector
+from tracegrad.export.stream import stream
 from tracegrad.substrate.from_preset import substrate
 from tracegrad.substrate.reckon import Reckon
 
@@ -47,11 +49,11 @@ MUTANTS = {
 }  # fmt: skip
 
 
-def network(neuron=None, recurrent=True):
-    own = tg.Dense(8, 8, gain=0.25) if recurrent else None
+def network(neuron=None, recurrent=True, size=8):
+    own = tg.Dense(size, size, gain=0.25) if recurrent else None
     made = tg.Network(
-        tg.Layer(tg.Dense(64, 8, gain=4.0), neuron or tg.LIF(), own),
-        readout=tg.Readout(8, 10, tau=20e-3),
+        tg.Layer(tg.Dense(64, size, gain=4.0), neuron or tg.LIF(), own),
+        readout=tg.Readout(size, 10, tau=20e-3),
         dt=1e-3,
     )
     return made.freeze("*.neuron.*").init(jax.random.key(1))
@@ -98,6 +100,16 @@ def test_ten_thousand_steps_of_digits(compiler, tmp_path, rule):
     moved = [np.sum(done.end[f"weights.{n}"] != a) for n, a in done.model.arrays.items()]
     assert min(moved) > 20, moved
     assert ran(tmp_path, done.files, compiler, *STRICT, *SANITISED) == "equal for 10000 steps\n"
+
+
+@pytest.mark.slow
+def test_an_untrained_network_learns_digits():
+    """The share of steps at which the largest output is the class, of the first and last third."""
+    block = stream(TASKS["digits"].make(), 24_000)
+    made = reckon_device(network(size=48), substrate("reckon"), replace(USUAL, thresholds=AROUND))
+    _, chosen = follow_reckon(made, block, lambda state: state.neurons[1].z[0].argmax())
+    first, _, last = (np.asarray(chosen) == block.labels).reshape(3, -1).mean(axis=1)
+    assert last > first + 0.1 and last > 0.3, (first, last)
 
 
 def test_a_folder_says_how_it_learns(tmp_path):

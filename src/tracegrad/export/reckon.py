@@ -35,7 +35,7 @@ from tracegrad.substrate.rounding import Nearest
 from tracegrad.substrate.substrate import Substrate
 
 NAME = "reckon"  # what the rule is called on the command line
-# With these 48 neurons learned digits from 18 % of all steps right to 45 % in 24,000 steps.
+# Shifts with which an untrained network learns digits: see the tests.
 USUAL = Reckon(trace_shift=7, signal_shift=8, output_shift=4, boost=2, readout_boost=6)
 FILES = {
     "traces.h": "presynaptic_traces.h",
