@@ -310,3 +310,9 @@ def test_states_in_a_format_serve_every_plan():
 
 def _chunk(rule, loss):
     return Chunk(rule, loss, carry=True)
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), -1.0])
+def test_a_threshold_that_is_none_is_refused(threshold):
+    with pytest.raises(ValueError, match="signal_threshold"):
+        Substrate("odd", signal_threshold=threshold)

@@ -16,7 +16,7 @@ from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Network
 from tracegrad.model.neuron import AbstractNeuron
-from tracegrad.model.parameter import setting
+from tracegrad.model.parameter import number, setting
 from tracegrad.substrate.carried import RoundedSignal, RoundedTraces
 from tracegrad.substrate.decays import AbstractDecays
 from tracegrad.substrate.embodied import Body, embody
@@ -60,12 +60,16 @@ class Substrate(eqx.Module):
     slopes: Number | None = setting(None)
 
     def __check_init__(self):
-        """Refuse states that would need a generator of their own."""
-        for name, number in {"states": self.states, "slopes": self.slopes}.items():
-            if number is not None and number.draws:
+        """Refuse states that would need a generator of their own, and no threshold."""
+        if number("signal_threshold", self.signal_threshold) < 0:
+            raise ValueError(
+                f"{self.name}: signal_threshold must be at least 0, got {self.signal_threshold}."
+            )
+        for name, held in {"states": self.states, "slopes": self.slopes}.items():
+            if held is not None and held.draws:
                 raise ValueError(
                     f"{self.name}: {name} are rounded by Nearest() or Floor(), got "
-                    f"{type(number.rounding).__name__}. Traces, signals and weights may draw."
+                    f"{type(held.rounding).__name__}. Traces, signals and weights may draw."
                 )
 
     @property
