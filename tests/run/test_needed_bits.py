@@ -34,7 +34,7 @@ def asking(*reads):
 def lesson():
     layer = tg.Layer(tg.Dense(6, 5, gain=4.0), tg.LIF(), recurrent=tg.Dense(5, 5))
     net = tg.Network(layer, readout=tg.Readout(5, 2), dt=1e-3).init(jax.random.key(1))
-    data = on_device(next(make_tiny().test.batches(6, None)))
+    data = on_device(next(make_tiny().test.batches(6, None))).real
     return Lesson(net, tg.rules.eprop(), tg.losses.cross_entropy(), data)
 
 

@@ -214,14 +214,13 @@ def _data(net: Network, xs: Array, ys: Array, weight: Array | None) -> Data:
     lines = net.layers[0].input.inputs
     if xs.ndim != 3 or xs.shape[2] != lines or len(xs) == 0:
         raise ValueError(f"xs must have shape (time, batch, {lines}), got {xs.shape}.")
-    xs = jnp.asarray(xs, real_type(xs))
-    weight = jnp.ones(xs.shape[:2], xs.dtype) if weight is None else weight
+    weight = jnp.ones(xs.shape[:2], real_type(xs)) if weight is None else weight
     if ys.shape[:2] != xs.shape[:2] or weight.shape != xs.shape[:2]:
         raise ValueError(
             f"ys and weight must begin with (time, batch) = {xs.shape[:2]} as xs does, got "
             f"{ys.shape} and {weight.shape}."
         )
-    return Data(xs, ys, weight, None)
+    return Data(xs, ys, weight, None).real
 
 
 def _exact(net: Network, loss: Loss, data: Data) -> tuple[dict[str, Any], tuple[float, ...]]:

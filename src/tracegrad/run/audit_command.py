@@ -104,4 +104,4 @@ def _lesson(run: RunFolder, network: Network, rule: Rule, samples: int) -> Lesso
         rule.check_loss(loss)
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
-    return Lesson(network, rule, loss, on_device(next(task.test.batches(samples, None))))
+    return Lesson(network, rule, loss, on_device(next(task.test.batches(samples, None))).real)

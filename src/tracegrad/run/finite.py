@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PyTree
 from tracegrad.errors import UsageError
 from tracegrad.learn.plans.plan import Data
 from tracegrad.model import Network
-from tracegrad.model.network import State, hold, real_type
+from tracegrad.model.network import State, hold
 
 
 class NotFiniteError(UsageError):
@@ -100,6 +100,6 @@ def _trajectory(network: Network, batch: Data) -> State:
         after = hold(valid, circuit.step(state, x, first).after, state)
         return after, after
 
-    xs = jnp.asarray(batch.xs, real_type(batch.xs))
+    xs = batch.real.xs
     first = circuit.stages[0].feedforward(xs)
     return jax.lax.scan(body, circuit.rest(xs.shape[1]), (xs, first, batch.valid))[1]

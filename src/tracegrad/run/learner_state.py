@@ -85,13 +85,13 @@ def block_of(
 
     Counts become real numbers here, unless the plan reads bytes.
     """
-    real = real_type(xs)
     if weight is None:
-        weight = jnp.ones(xs.shape[:2], real)
+        weight = jnp.ones(xs.shape[:2], real_type(xs))
     weight = jnp.asarray(weight, real_type(weight))
     if valid is not None:
         weight = jnp.where(valid, weight, 0.0)
-    return Data(xs if plan.reads_bytes else jnp.asarray(xs, real), ys, weight, valid)
+    data = Data(xs, ys, weight, valid)
+    return data if plan.reads_bytes else data.real
 
 
 def windows_of(data: Data, every: int) -> Data:

@@ -16,7 +16,7 @@ from tracegrad.learn.loss import Loss, loss_and_error
 from tracegrad.learn.plans.plan import Data, through_readout
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback, Heard
-from tracegrad.model.network import Circuit, Network, State, real_type
+from tracegrad.model.network import Circuit, Network, State
 from tracegrad.run.evaluate import on_device
 from tracegrad.run.learner import LearnerState
 
@@ -104,7 +104,7 @@ class Recorder:
         self, learned: LearnerState, one: Data, synapse: tuple[int, int] | None = None
     ) -> Record:
         """The record of a sequence, with what is asked for or one run more to find it."""
-        one = one._replace(xs=jnp.asarray(one.xs, real_type(one.xs)))
+        one = one.real
         xs = np.asarray(one.xs)[:, 0]
         neuron, line = self._strongest(learned, one) if synapse is None else synapse
         chosen = jnp.asarray([neuron, line], int)
