@@ -153,6 +153,11 @@ def cell(values: dict[float, float], at: float, form: str) -> str:
     return f"{values[at]:{form}}" if at in values else ""
 
 
+def rounded(power: float) -> str:
+    """Two digits; no sign before zero, which would differ between processors."""
+    return f"{round(power, 2) + 0.0:.2f}"
+
+
 def axis_part(name: str, rows: list[dict]) -> str:
     """Times, memory and exponents along one axis."""
     values = [row["value"] for row in rows]
@@ -160,7 +165,7 @@ def axis_part(name: str, rows: list[dict]) -> str:
     lines = []
     for title, (quantity, form) in kinds.items():
         for plan, found in series(rows, quantity).items():
-            power = f"{exponent([*found], [*found.values()]):.2f}" if len(found) > 1 else ""
+            power = rounded(exponent([*found], [*found.values()])) if len(found) > 1 else ""
             lines.append([f"{plan}, {title}", *(cell(found, v, form) for v in values), power])
     heads = [AXES[name].label, *(f"{v:g}" for v in values), "exponent"]
     rivals = {float(r["value"]): offline(r["ms"]) for r in rows if offline(r.get("ms", {}))}

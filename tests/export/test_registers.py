@@ -26,8 +26,8 @@ MUTANTS = {
         "for (int once = 0; once < 1; once++)",
     ),
     "lower bits of a wide register": (
-        "draws->key[0] >> (width - 24u)",
-        "draws->key[0] & 0xFFFFFFu",
+        "word >> (width - 24u)",
+        "word & 0xFFFFFFu",
     ),
     "a narrow register's bits as they are": ("<< (24u - width)", ""),
     "no taps": ("| (fed & 1u)", "| 1u"),

@@ -178,6 +178,7 @@ class Poisoned(AbstractSource):
     def batches(self, size: int, rng: np.random.Generator | None) -> Iterator[Batch]:
         """The same order in every epoch, so that a batch can be left out."""
         for index, batch in enumerate(self.source.batches(size, None)):
+            batch = batch._replace(xs=batch.xs.astype(np.float32))  # a byte is no NaN
             if index in self.bad and rng is not None:
                 if self.left_out:
                     continue

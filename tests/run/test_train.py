@@ -88,7 +88,7 @@ def network() -> tg.Network:
 
 
 def suspects(task: Task, **changes) -> Suspects:
-    batch = on_device(next(task.train.batches(4, None)))
+    batch = on_device(next(task.train.batches(4, None))).real
     net = network()
     return Suspects(batch, net, net, jnp.zeros((9, 4, 2)))._replace(**changes)
 

@@ -28,7 +28,7 @@ def draw_task(task: Task, seed: int, path: Path) -> Path:
     one = Batch(*(a[:steps, 0] for a in batch))
     figure, axes = new_figure(3, 6.5)
     figure.suptitle(f"{task.name}: {task.summary}", fontsize="medium")
-    _lines(axes[0], one.xs, task.dt)
+    _lines(axes[0], one.xs.astype(np.float32), task.dt)
     axes[0].set_title("Input", loc="left", fontsize="medium")
     axes[0].set(ylabel="input line")
     _target(axes[1], one, task)

@@ -16,7 +16,7 @@ from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
 from tracegrad.model.network import Network
 from tracegrad.model.neuron import AbstractNeuron
-from tracegrad.model.parameter import number, setting
+from tracegrad.model.parameter import setting
 from tracegrad.substrate.carried import RoundedSignal, RoundedTraces
 from tracegrad.substrate.decays import AbstractDecays
 from tracegrad.substrate.embodied import Body, embody
@@ -61,7 +61,7 @@ class Substrate(eqx.Module):
 
     def __check_init__(self):
         """Refuse states that would need a generator of their own, and no threshold."""
-        if number("signal_threshold", self.signal_threshold) < 0:
+        if self.signal_threshold < 0:
             raise ValueError(
                 f"{self.name}: signal_threshold must be at least 0, got {self.signal_threshold}."
             )
