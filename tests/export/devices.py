@@ -74,6 +74,12 @@ SUBSTRATES = {name: substrate(name) for name in PLATFORMS} | {
         signals=Number(Fixed(16, 14), replace(MIDDLE, shared=True)),
     ),
 }
+EVERY_RULE = [
+    ("eprop", "LIF"),
+    ("block_diagonal", "CubaLIF"),
+    ("decolle", "ALIF"),
+    ("ottt", "LIF"),
+]
 SANITISED = ("-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 
@@ -146,3 +152,10 @@ def ran(folder: Path, files: dict[str, str], *command: str) -> str:
     done = subprocess.run(["./test.out"], cwd=folder, capture_output=True, text=True)
     assert not done.stderr, done.stderr
     return done.stdout
+
+
+def assert_found_out(folder, files, compiler, old, new):
+    """The library with a part of its text replaced is told from its twin."""
+    changed = {name: text.replace(old, new) for name, text in files.items()}
+    assert changed != files
+    assert ran(folder, changed, compiler, "-O1", "-w").startswith("different at step")

@@ -25,7 +25,7 @@ from tracegrad.export.stream import stream
 from tracegrad.substrate.from_preset import substrate
 from tracegrad.substrate.reckon import Reckon
 
-from .devices import MCU8, SANITISED, STRICT, Case, digits, ran
+from .devices import MCU8, SANITISED, STRICT, Case, assert_found_out, digits, ran
 
 STEPS = 1000
 # Around the threshold of 1024.
@@ -88,9 +88,7 @@ def test_the_library_is_the_simulation_s_twin(compiler, tmp_path):
 def test_a_wrong_library_is_found_out(compiler, tmp_path, mutant):
     old, new = MUTANTS[mutant]
     files = twin(FAST, STEPS).files
-    changed = {name: text.replace(old, new) for name, text in files.items()}
-    assert changed != files
-    assert ran(tmp_path, changed, compiler, "-O1", "-w").startswith("different at step")
+    assert_found_out(tmp_path, files, compiler, old, new)
 
 
 @pytest.mark.slow

@@ -168,3 +168,9 @@ def test_an_audit_of_a_run_measures_its_bits(done, tiny_digits, tmp_path, capsys
 def test_wrong_options_of_a_run_are_refused(more, message, done, tiny_digits, capsys):
     assert cli.main(["audit", "eprop", "--run", str(done.path), *more]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--substrate", "mcu8"]])
+def test_samples_that_nothing_is_measured_on_are_refused(more, capsys):
+    assert cli.main(["audit", "eprop", "--samples", "3", *more]) == 2
+    assert "--samples are measured on with --run and --substrate" in capsys.readouterr().err

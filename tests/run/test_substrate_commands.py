@@ -109,6 +109,8 @@ def test_a_run_is_exported_with_reckon_s_own_rule(done, tiny_digits, tmp_path, c
     command += ["--rule", "reckon", "--substrate"]
     assert cli.main([*command, "mcu8"]) == 2
     assert "8-bit microcontroller has others. Use --substrate reckon" in capsys.readouterr().err
+    assert cli.main([*command, "reckon", "--learning-rate", "0.5"]) == 2
+    assert "has no --learning-rate" in capsys.readouterr().err
     assert cli.main([*command, "reckon"]) == 0
     assert "by ReckOn's own rule" in capsys.readouterr().out
     if shutil.which("make") is None or shutil.which("cc") is None:

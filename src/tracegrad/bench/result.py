@@ -73,19 +73,20 @@ def _git(*arguments: str) -> str:
         return ""
 
 
-def _vectors() -> str:
-    """The widest vector instructions of the processor, where the system tells them."""
+def _told(*names: str) -> str:
+    """What the system tells of the processor by one of these names, if it does."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "").split()
-    return next((v for v in ("avx512f", "avx2", "avx", "sse2", "sve", "asimd") if v in flags), "")
+    found = next((line for line in lines if line.startswith(names)), "")
+    return found.partition(":")[2].strip()
+
+
+def _vectors() -> str:
+    """The widest vector instructions of the processor, where the system tells them."""
+    known = _told("flags", "Features").split()
+    return next((v for v in ("avx512f", "avx2", "avx", "sse2", "sve", "asimd") if v in known), "")
 
 
 def _processor() -> str:
     """The processor's name where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    return _told("model name") or platform.processor() or platform.machine()

@@ -51,12 +51,10 @@ def export_c(arguments: list[str]) -> None:
         raise UsageError(f"steps must be at least 1, got {options.steps}.")
     if options.rule not in (None, OWN):
         raise UsageError(f"rule must be {OWN} or left out: the run's, got {options.rule}.")
+    if options.rule == OWN and options.learning_rate != ExportOptions.learning_rate:
+        raise UsageError("ReckOn's own rule has no --learning-rate. Leave it out.")
     run = open_run(Path(arguments[0]))
     block = stream(build_task(run.config()), options.steps)
-    if options.rule not in (None, OWN):
-        raise UsageError(
-            f"rule must be {OWN}, or left out for that of the run, got {options.rule}."
-        )
     with jax.enable_x64(True):
         done = _written(run, options, block)
     print(f"Library: {done.path} (make -C {done.path} test)")

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
 from tracegrad.learn.local import emission, local
 from tracegrad.model.linear_map import AbstractMap, FanIn, Weights
-from tracegrad.model.network import Network, State, hold, real_type
+from tracegrad.model.network import Network, State, hold, real
 from tracegrad.model.neuron import ports
 from tracegrad.model.stage import Stage, StageState
 
@@ -112,7 +112,7 @@ def cost(
 
         cost(network, xs).synaptic_operations.effective
     """
-    xs = jnp.asarray(xs, real_type(xs))
+    xs = real(xs)
     exists = np.ones(xs.shape[:2], bool) if valid is None else np.asarray(valid)
     samples = int(exists.any(axis=0).sum())
     if not samples:

@@ -115,6 +115,11 @@ def real_type(xs: Shaped[ArrayLike, "*shape"]) -> Any:
     return kind if jnp.issubdtype(kind, jnp.floating) else float
 
 
+def real(xs: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+    """Input as real numbers: counts and booleans mean the same."""
+    return jnp.asarray(xs, real_type(xs))
+
+
 class Network(eqx.Module):
     """Layers of neurons and a readout, simulated with a step of `dt` seconds.
 
@@ -219,7 +224,7 @@ class Network(eqx.Module):
         valid: Bool[Array, "time batch"] | None = None,
     ) -> tuple[tuple[Float[Array, "time batch _"], ...], State]:
         """Outputs of every stage (the readout's last) over time, and the final state."""
-        circuit, xs = self.discretise(), jnp.asarray(xs, real_type(xs))
+        circuit, xs = self.discretise(), real(xs)
         state = circuit.rest(xs.shape[1]) if state is None else state
 
         def body(state: State, now: tuple) -> tuple[State, tuple]:

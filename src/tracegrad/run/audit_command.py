@@ -37,7 +37,7 @@ class AuditOptions:
     recurrent: bool = True
     """Connect every hidden layer to itself, one step later."""
     run: Path | None = None
-    """Take the network of this run, and measure on its test data the bits that are needed."""
+    """Take the network of this run; with --substrate, measure on its test data the bits needed."""
     samples: int = 8
     """Test sequences to measure on, the first ones."""
     substrate: str | None = None
@@ -49,6 +49,10 @@ class AuditOptions:
 def audit(arguments: list[str]) -> None:
     """Print what a rule costs, and whom a weight change needs."""
     rule, options = rule_and_options("audit", AuditOptions(), arguments)
+    if options.samples < 1:
+        raise UsageError(f"--samples must be at least 1, got {options.samples}.")
+    if options.samples != AuditOptions.samples and None in (options.run, options.substrate):
+        raise UsageError("--samples are measured on with --run and --substrate. Leave it out.")
     run = None if options.run is None else open_run(options.run)
     network = _network(options) if run is None else _network_of(run, options)
     try:
@@ -90,8 +94,6 @@ def _network_of(run: RunFolder, options: AuditOptions) -> Network:
     others = replace(AuditOptions(), substrate=options.substrate, out=options.out, **kept)
     if options != others:
         raise UsageError("--run has a network of its own. Leave out the options that describe one.")
-    if options.samples < 1:
-        raise UsageError(f"--samples must be at least 1, got {options.samples}.")
     return run.network()
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from tracegrad.errors import UsageError
 from tracegrad.learn.plans.plan import AbstractPlan, Data, Stream
 from tracegrad.learn.signal import Feedback
-from tracegrad.model.network import Network, real_type
+from tracegrad.model.network import Network, real, real_type
 from tracegrad.substrate.substrate import Placed
 
 T = TypeVar("T")
@@ -85,9 +85,7 @@ def block_of(
 
     Counts become real numbers here, unless the plan reads bytes.
     """
-    if weight is None:
-        weight = jnp.ones(xs.shape[:2], real_type(xs))
-    weight = jnp.asarray(weight, real_type(weight))
+    weight = jnp.ones(xs.shape[:2], real_type(xs)) if weight is None else real(weight)
     if valid is not None:
         weight = jnp.where(valid, weight, 0.0)
     data = Data(xs, ys, weight, valid)

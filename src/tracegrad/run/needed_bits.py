@@ -8,6 +8,7 @@ depends on the learning rate, is another question.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from math import frexp
 from typing import Any, NamedTuple
 
@@ -65,6 +66,7 @@ def needed_bits(lesson: Lesson, demand: Demand, preset: Preset) -> dict[str, Nee
     peaks = {"weights": 1.0} | largest(lesson)  # weights have a scale of their own
 
     def one(kind: str, format: Format | WeightFormat | None) -> Needed:
+        @cache
         def cosine(bits: int) -> float:
             held = rounded_to(kind, bits, peaks[kind], format, preset)
             return agreement(exact, gradient(lesson, held))

@@ -7,7 +7,9 @@ from tracegrad.substrate.demand import Demand
 from tracegrad.substrate.placement import placed
 from tracegrad.substrate.presets import Limit, Preset
 from tracegrad.substrate.speed import speed
-from tracegrad.substrate.widths import Needed, widths
+from tracegrad.substrate.widths import Needed, formats, widths
+
+WORDS = ("weights", "state", "traces", "signal")  # of a demand, in the order of `formats`
 
 
 class Fit(NamedTuple):
@@ -89,15 +91,8 @@ def _routes(demand: Demand, limit: Limit | None) -> Check:
 
 def bits_of(demand: Demand, preset: Preset) -> dict[str, int | None]:
     """Width of each kind of word, as far as it is known."""
-    numbers = preset.numbers
-    traces = (numbers.tags if demand.synapse_traces else None) or numbers.traces
-    formats = {
-        "weights": numbers.weights,
-        "state": numbers.states,
-        "traces": traces,
-        "signal": numbers.signals,
-    }
-    return {kind: None if f is None else f.bits for kind, f in formats.items()}
+    known = zip(WORDS, formats(demand, preset).values(), strict=True)
+    return {kind: None if format is None else format.bits for kind, format in known}
 
 
 def _memory(demand: Demand, preset: Preset) -> Check:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, Shaped
 
-from tracegrad.model.network import Network, real_type
+from tracegrad.model.network import Network, real
 from tracegrad.model.neuron import AbstractNeuron
 from tracegrad.model.parameter import Positive, setting
 from tracegrad.substrate.weights import by_name, is_weight, map_by_name
@@ -145,7 +145,7 @@ class Mismatch(eqx.Module):
 
         Counts are kept where several arrive at once.
         """
-        xs = jnp.asarray(xs, real_type(xs))
+        xs = real(xs)
         lost, moved = jax.random.split(key)
         if self.lost_spikes:
             xs = jnp.where(jax.random.uniform(lost, xs.shape) < self.lost_spikes, 0.0, xs)

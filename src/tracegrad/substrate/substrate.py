@@ -60,16 +60,16 @@ class Substrate(eqx.Module):
     slopes: Number | None = setting(None)
 
     def __check_init__(self):
-        """Refuse states that would need a generator of their own, and no threshold."""
+        """Refuse a threshold below 0, and states that would need a generator of their own."""
         if self.signal_threshold < 0:
             raise ValueError(
                 f"{self.name}: signal_threshold must be at least 0, got {self.signal_threshold}."
             )
-        for name, held in {"states": self.states, "slopes": self.slopes}.items():
-            if held is not None and held.draws:
+        for name, number in {"states": self.states, "slopes": self.slopes}.items():
+            if number is not None and number.draws:
                 raise ValueError(
                     f"{self.name}: {name} are rounded by Nearest() or Floor(), got "
-                    f"{type(held.rounding).__name__}. Traces, signals and weights may draw."
+                    f"{type(number.rounding).__name__}. Traces, signals and weights may draw."
                 )
 
     @property

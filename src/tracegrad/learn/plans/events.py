@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from tracegrad.learn import influence as influences
@@ -125,7 +124,7 @@ class Events(AbstractReverse):
         """States and currents of every stage that the signal reads."""
 
         def one_step(state: State, now: Data) -> tuple[Moment, Verdict]:
-            x = jnp.asarray(now.xs, now.weight.dtype)
+            x = now.real.xs
             moment = circuit.step(state, x, circuit.stages[0].feedforward(x))
             moment = jax.tree.map(lambda a: a[None], moment)
             error = moment.after[-1].z

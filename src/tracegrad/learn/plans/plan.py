@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray, Shaped
 from tracegrad.learn.loss import Loss, loss_and_error
 from tracegrad.learn.rule import Rule
 from tracegrad.learn.signal import Feedback
-from tracegrad.model.network import Circuit, Moment, State, hold, real_type
+from tracegrad.model.network import Circuit, Moment, State, hold, real
 from tracegrad.model.neuron import CURRENT
 from tracegrad.model.over_time import over_time
 from tracegrad.model.parameter import setting
@@ -30,7 +30,7 @@ class Data(NamedTuple):
     @property
     def real(self) -> "Data":
         """The same with real numbers as input, where it came as counts or booleans."""
-        return self._replace(xs=jnp.asarray(self.xs, real_type(self.xs)))
+        return self._replace(xs=real(self.xs))
 
 
 class Stream(NamedTuple):
