@@ -4,7 +4,7 @@
    includes this defines, beside what forward.h asks for,
 
      ASKED, TAPS, WIDTH, OWN_WEIGHT
-     READ_BEFORE[k], READ_AFTER[k], READ_CURRENT[p]  what neuron_back reads
+     READ_BEFORE[k], READ_AFTER[k], READ_CURRENT[p], READ_OUTPUT  what neuron_back reads
      GRADIENT_C                      whether coefficients have a gradient
      neuron_back                     one step back for some neurons
 
@@ -15,22 +15,16 @@
    weights (n,n), biases (n), coefficients (n), and the cotangents before the block (A,B,n). */
 #include "runtime.h"
 
-/* What one register holds: GCC keeps a wider vector in memory. */
-#if defined(__AVX512F__)
-enum { REGISTER = 64 };
-#elif defined(__AVX__)
-enum { REGISTER = 32 };
-#else
-enum { REGISTER = 16 };
-#endif
-enum { LANES = REGISTER / sizeof(REAL), VECTORS = WIDTH / LANES, CARRIED = STATES + TAPS + 1 };
-typedef REAL Vector __attribute__((vector_size(REGISTER), aligned(sizeof(REAL)), may_alias));
+enum { VECTORS = WIDTH / LANES, CARRIED = STATES + TAPS + 1 };
 
 /* Events by line: where each occurred (a row of the group) and its value. */
 typedef struct {
+  REAL value;
+  int32_t place;
+} Event;
+typedef struct {
   int64_t *start;
-  int32_t *place;
-  REAL *value;
+  Event *event;
 } Lists;
 
 typedef struct {
@@ -58,38 +52,43 @@ static Incoming incoming(const Backward *f, int own, int64_t t, int64_t b) {
   return (Incoming){{f->z + last * f->n, NULL}, f->mark_z + last * marks(f->n)};
 }
 
-/* Events of one group, sorted by line: listed row by row and counted, then put in their places. */
+/* Events of one group, sorted by line: listed row by row and counted, then put in their places.
+   There is room for some percent, and more where there are more. */
 static int sort_events(Lists *lists, const Backward *f, int64_t group, int own) {
   const int64_t first = group * f->samples, lines = own ? f->n : f->m;
   const int64_t last = first + f->samples < f->B ? first + f->samples : f->B;
   const int64_t rows = (last - first) * f->T;
-  int64_t total = 0, found = 0;
-  for (int64_t r = 0; r < rows; r++)
-    total += events_in(incoming(f, own, r % f->T, first + r / f->T).mark, lines);
+  int64_t room = rows * lines / 32 + lines + SLACK, found = 0, r = 0;
   int64_t *start = lists->start = calloc((size_t)lines + 2, sizeof(int64_t));
-  lists->place = malloc(sizeof(int32_t) * (size_t)(total + 1));
-  lists->value = malloc(sizeof(REAL) * (size_t)(total + 1));
-  int32_t *line = malloc(sizeof(int32_t) * (size_t)(total + SLACK));
+  int32_t *line = malloc(sizeof(int32_t) * (size_t)room);
   int32_t *here = calloc((size_t)rows + 1, sizeof(int32_t));
-  const int wrong = !start || !lists->place || !lists->value || !line || !here;
-  for (int64_t r = 0; r < rows && !wrong; r++) {
-    const int64_t t = r % f->T, b = first + r / f->T;
-    if (f->valid && !f->valid[t * f->B + b]) continue;
-    here[r] = (int32_t)expand(incoming(f, own, t, b).mark, lines, line + found);
-    for (int64_t e = 0; e < here[r]; e++) start[line[found++] + 2]++;
-  }
-  for (int64_t k = 0; k < lines && !wrong; k++) start[k + 2] += start[k + 1];
-  found = 0;
-  for (int64_t r = 0; r < rows && !wrong; r++) {
-    const Incoming now = incoming(f, own, r % f->T, first + r / f->T);
-    const int graded = now.mark[words(lines)];
-    for (int64_t e = 0; e < here[r]; e++) {
-      const int32_t key = line[found++];
-      const int64_t to = start[key + 1]++;
-      lists->place[to] = (int32_t)r;
-      lists->value[to] = !graded ? 1 : now.row.byte ? now.row.byte[key] : now.row.real[key];
+  int wrong = !start || !line || !here;
+  for (int64_t b = first; b < last && !wrong; b++)
+    for (int64_t t = 0; t < f->T && !wrong; t++, r++) {
+      if (f->valid && !f->valid[t * f->B + b]) continue;
+      if (found + lines + SLACK > room) {
+        int32_t *more = realloc(line, sizeof(int32_t) * (size_t)(room *= 2));
+        wrong = !more;
+        if (wrong) break;
+        line = more;
+      }
+      here[r] = (int32_t)expand(incoming(f, own, t, b).mark, lines, line + found);
+      for (int64_t e = 0; e < here[r]; e++) start[line[found++] + 2]++;
     }
-  }
+  for (int64_t k = 0; k < lines && !wrong; k++) start[k + 2] += start[k + 1];
+  Event *event = lists->event = malloc(sizeof(Event) * (size_t)(found + 1));
+  wrong |= !event;
+  found = r = 0;
+  for (int64_t b = first; b < last && !wrong; b++)
+    for (int64_t t = 0; t < f->T; t++, r++) {
+      const Incoming now = incoming(f, own, t, b);
+      const int graded = here[r] && now.mark[words(lines)];
+      for (int64_t e = 0; e < here[r]; e++) {
+        const int32_t key = line[found++];
+        const REAL value = !graded ? 1 : now.row.byte ? now.row.byte[key] : now.row.real[key];
+        event[start[key + 1]++] = (Event){value, (int32_t)r};
+      }
+    }
   free(line);
   free(here);
   return wrong;
@@ -111,12 +110,24 @@ static void accumulate(REAL *out, const REAL *d, const Lists *lists, int64_t lin
     Vector *to = (Vector *)(out + line * WIDTH), sum[VECTORS];
     for (int v = 0; v < VECTORS; v++) sum[v] = to[v];
     for (; e < end; e++) {
-      const REAL *from = d + (int64_t)lists->place[e] * WIDTH;
-      const REAL value = lists->value[e];
+      const REAL *from = d + (int64_t)lists->event[e].place * WIDTH;
+      const REAL value = lists->event[e].value;
       for (int v = 0; v < VECTORS; v++) sum[v] += value * ((const Vector *)from)[v];
     }
     for (int v = 0; v < VECTORS; v++) to[v] = sum[v];
   }
+}
+
+/* What some neurons read at a step lies on other pages than what they read before: it is asked for
+   steps ahead. */
+enum { AHEAD = 4 };
+static void ask_for_step(const Backward *f, int64_t at, int64_t w) {
+  for (int k = 0; k < ASKED; k++) ask_for(f->asked[k] + at, w, 0);
+  for (int k = 0; k < STATES; k++)
+    if (READ_AFTER[k] || READ_BEFORE[k]) ask_for(f->s[k] + at, w, 0);
+  for (int p = 0; p < PORTS; p++)
+    if (READ_CURRENT[p]) ask_for(f->i[p] + at, w, 0);
+  if (READ_OUTPUT) ask_for(f->z + at, w, 0);
 }
 
 /* One column of neurons of one sample, from the last step to the first. */
@@ -140,6 +151,7 @@ static void go_back(const Backward *f, int64_t b, int64_t j, int64_t w, REAL *ad
       for (int p = 0; p < PORTS; p++) memset(d_i[p], 0, sizeof(REAL) * WIDTH);
       continue;
     }
+    if (t >= AHEAD) ask_for_step(f, at - AHEAD * f->B * f->n, w);
     for (int k = 0; k < ASKED; k++) asked[k] = f->asked[k] + at;
     for (int k = 0; k < STATES; k++) {
       after[k] = READ_AFTER[k] ? f->s[k] + at : NULL;
@@ -195,8 +207,7 @@ static int backward_column(void *shared, int64_t column) {
 static void let_go(Lists *lists, int64_t groups) {
   for (int64_t g = 0; lists && g < groups; g++) {
     free(lists[g].start);
-    free(lists[g].place);
-    free(lists[g].value);
+    free(lists[g].event);
   }
   free(lists);
 }
@@ -239,7 +250,7 @@ XLA_FFI_Error *backward(XLA_FFI_CallFrame *frame) {
   for (int k = 0; k < COEFFICIENTS; k++)
     if (f.d_c[k]) memset(f.d_c[k], 0, sizeof(REAL) * (size_t)f.n);
   /* A group's cotangents of currents should stay in the second cache; threads want some groups. */
-  const int64_t cache = 524288 / (int64_t)sizeof(REAL) / (WIDTH * PORTS * (f.T ? f.T : 1));
+  const int64_t cache = 262144 / (int64_t)sizeof(REAL) / (WIDTH * PORTS * (f.T ? f.T : 1));
   const int64_t share = (f.B + 3) / 4;
   f.samples = cache < share ? cache : share;
   if (f.samples < 1) f.samples = 1;
@@ -249,7 +260,7 @@ XLA_FFI_Error *backward(XLA_FFI_CallFrame *frame) {
   f.mark_z0 = malloc(sizeof(Mark) * (size_t)(f.B * marks(f.n) + 1));
   int wrong = !f.below || !f.itself || !f.mark_z0;
   for (int64_t b = 0; b < f.B && !wrong; b++)
-    mark_row((Input){f.z0 + b * f.n, NULL}, f.n, 0, f.mark_z0 + b * marks(f.n));
+    mark_row((Input){f.z0 + b * f.n, NULL}, f.n, f.mark_z0 + b * marks(f.n));
   wrong = wrong || parallel(frame, sort_group, &f, f.groups);
   wrong = wrong || parallel(frame, backward_column, &f, (f.n + WIDTH - 1) / WIDTH);
   let_go(f.below, f.groups);

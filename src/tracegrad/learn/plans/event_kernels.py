@@ -71,6 +71,16 @@ class Marks(NamedTuple):
     z: Marked
 
 
+class Forwarded(NamedTuple):
+    """A stage at the end of a block: its state, its output at every step and in total, and more."""
+
+    end: StageState
+    z: Float[Array, "time batch n"]
+    total: Float[Array, "batch n"]
+    marks: Marks
+    kept: Kept
+
+
 class Block(NamedTuple):
     """A block of steps as a stage went through it."""
 
@@ -115,8 +125,8 @@ class Forward:
         xs: Shaped[Array, "time batch m"],
         valid: Valid | None,
         marked: Marked | None = None,
-    ) -> tuple[StageState, Float[Array, "time batch n"], Marks, Kept]:
-        """The state at the end, the output at every step, marks, and what is kept."""
+    ) -> Forwarded:
+        """What became of the block; the total is over the steps that exist."""
         assert self.marked == (marked is not None)  # the C reads them as it was compiled
         names, (time, batch, m), n = self.names, xs.shape, stage.size
         every = jax.ShapeDtypeStruct((time, batch, n), stage.dtype)
@@ -126,7 +136,7 @@ class Forward:
         kept = [every] * (len(rows) + len(currents))
         found = _call(
             self.target,
-            [every, *marks, *[last] * (len(names.rows) + 1), *kept],
+            [every, *marks, *[last] * (len(names.rows) + 2), *kept],
             _readable(xs, stage),
             jnp.zeros((0,), jnp.uint16) if marked is None else marked,
             _or_nothing(valid),
@@ -141,8 +151,10 @@ class Forward:
         z, z_marks = next(rest), next(rest)
         x_marks = next(rest) if marked is None else marked
         end = StageState({row: next(rest) for row in names.rows}, next(rest))
+        total = next(rest)
         states = {row: next(rest) for row in rows}
-        return end, z, Marks(x_marks, z_marks), Kept(states, {p: next(rest) for p in currents})
+        kept = Kept(states, {p: next(rest) for p in currents})
+        return Forwarded(end, z, total, Marks(x_marks, z_marks), kept)
 
 
 class Backward:
@@ -165,7 +177,8 @@ class Backward:
                 _shape(stage, names),
                 f"#define WIDTH {_WIDE if stage.size >= 2 * _WIDE else _NARROW}",
                 f"enum {{ ASKED = {len(asked.signals)}, TAPS = {len(asked.taps)}, "
-                f"OWN_WEIGHT = {int(asked.own_weight)}, GRADIENT_C = {int(asked.coefficients)} }};",
+                f"OWN_WEIGHT = {int(asked.own_weight)}, GRADIENT_C = {int(asked.coefficients)}, "
+                f"READ_OUTPUT = {int('z' in read)} }};",
                 _flags("READ_BEFORE", names.rows, self.before),
                 _flags("READ_AFTER", names.rows, after),
                 _flags("READ_CURRENT", names.ports, current),

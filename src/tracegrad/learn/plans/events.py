@@ -73,12 +73,13 @@ class Events(AbstractReverse):
             reads = Backward(stage, self._asks(circuit, index)).reads
             rows, currents = (a | b for a, b in zip(reads, wanted[index], strict=True))
             forward = Forward(stage, rows, currents, marked is not None)
-            end, z, marks, kept = forward(stage, before, incoming, data.valid, marked)
-            ends.append(end)
-            after = StageState(kept.s, z)
-            seen.append(Seen(incoming, kept.current, before, after, data.valid, marks))
-            outputs.append(z)
-            incoming, marked = z, marks.z
+            here = forward(stage, before, incoming, data.valid, marked)
+            ends.append(here.end)
+            after = StageState(here.kept.s, here.z)
+            way = (incoming, here.kept.current, before, after)
+            seen.append(Seen(*way, data.valid, here.marks, here.total))
+            outputs.append(here.z)
+            incoming, marked = here.z, here.marks.z
         return tuple(ends), seen
 
     def backward(

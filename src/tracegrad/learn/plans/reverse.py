@@ -41,7 +41,8 @@ class Seen(NamedTuple):
     """A block as one stage saw it; arrays have time as first axis.
 
     `current` and `after.s` hold what the plan kept: a name that nobody reads may be missing.
-    `marks` say what is not zero, to a plan that asks.
+    `marks` say what is not zero, to a plan that asks; `counted` is the output summed over the steps
+    that exist, where the plan has summed it on the way.
     """
 
     incoming: Shaped[Array, "time batch m"]
@@ -50,6 +51,7 @@ class Seen(NamedTuple):
     after: StageState
     valid: Bool[Array, "time batch"] | None
     marks: Any = None
+    counted: Float[Array, "batch n"] | None = None
 
     @property
     def before(self) -> StageState:
@@ -67,7 +69,7 @@ class Seen(NamedTuple):
     @property
     def total(self) -> Float[Array, "batch n"]:
         """Output summed over the steps that exist."""
-        return summed(self.output, self.valid)
+        return summed(self.output, self.valid) if self.counted is None else self.counted
 
 
 class AbstractReverse(AbstractPlan):
