@@ -1,5 +1,7 @@
 """Tuned: settings of network and learning that were tried on each task."""
 
+from dataclasses import replace
+
 from tracegrad.run.config import Config, LearningConfig, NetworkConfig
 from tracegrad.run.tuned_data import TUNED_DATA
 
@@ -111,10 +113,21 @@ TUNED = {
         )
         for name, batch, epochs in (
             ("yin_yang", 50, 8),
-            ("randman", 100, 10),
             ("randman_rate", 100, 10),
         )
     },
+    "randman": Config(
+        "randman",
+        network=replace(
+            SPIKE_TIMES,
+            neuron="CubaLIF",
+            tau_mem=20e-3,
+            tau_syn=10e-3,
+            input_gain=12.0,
+            surrogate_slope=10.0,
+        ),
+        learning=LearningConfig(learning_rate=1e-2, batch=50, epochs=12),
+    ),
     # The membrane lasts as long as the pause, or longer.
     **{
         name: Config(
