@@ -59,7 +59,7 @@ def by_chance(x: Float[Array, "*shape"], drawn: UInt32[Array, "*drawn"], bits: i
     $x$ rounded up to $2^{-\mathrm{bits}}$ and the bits are the same everywhere.
     """
     whole = jnp.floor(x)
-    level = drawn.astype(x.dtype) * 2.0**-bits
+    level = drawn.astype(jnp.int32).astype(x.dtype) * 2.0**-bits  # signed: cheaper to convert
     return whole + jnp.broadcast_to(level < x - whole, x.shape).astype(x.dtype)
 
 
