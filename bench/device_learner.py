@@ -2,8 +2,8 @@
 
     python bench/device_learner.py --hidden 128 --steps 500
 
-Untrained networks of the digits' size learn digits on the 8-bit microcontroller, every rule that
-the library has, at every step.
+Untrained networks of the digits' size learn digits at every step: every rule that the library has
+in the numbers of the 8-bit microcontroller, e-prop in those of the chips, and ReckOn's own rule.
 """
 
 import argparse
@@ -18,14 +18,19 @@ from result import write
 
 import tracegrad as tg
 from tracegrad.data import TASKS
+from tracegrad.export import reckon
 from tracegrad.export.account import measured, operations
 from tracegrad.export.device import Block, Device, Lesson, device
-from tracegrad.export.model import model
+from tracegrad.export.model import Model, model
 from tracegrad.export.source import source, vector
 from tracegrad.export.stream import stream
 from tracegrad.substrate.from_preset import substrate
 
-RULES = ("eprop", "block_diagonal", "ottt", "decolle")
+CASES = (
+    *(("mcu8", rule) for rule in ("eprop", "block_diagonal", "ottt", "decolle")),
+    *((name, "eprop") for name in ("loihi1", "loihi2", "reckon")),
+    ("reckon", reckon.NAME),
+)
 MAIN = """
 #include <stdio.h>
 #include <time.h>
@@ -52,8 +57,8 @@ int main(void) {
 """
 
 
-def made(rule: str, hidden: int) -> Device:
-    """A network of the digits' size that was not trained."""
+def made(platform: str, rule: str, hidden: int) -> tuple[Device, Model]:
+    """A network of the digits' size that was not trained, as a device and as whole numbers."""
     layer = tg.Layer(
         tg.Dense(64, hidden, gain=4.0),
         tg.LIF(surrogate=tg.SuperSpike(slope=4.0)),
@@ -61,7 +66,12 @@ def made(rule: str, hidden: int) -> Device:
     )
     net = tg.Network(layer, readout=tg.Readout(hidden, 10, tau=20e-3), dt=1e-3)
     net = net.freeze("*.neuron.*").init(jax.random.key(0))
-    return device(net, Lesson(getattr(tg.rules, rule)(), substrate("mcu8"), 2.0**-6))
+    where = substrate(platform)
+    if rule == reckon.NAME:
+        own = reckon.reckon_device(net, where, reckon.usual_rule(net, where))
+        return own.base, reckon.reckon_model(own)
+    chosen = device(net, Lesson(getattr(tg.rules, rule)(), where, 2.0**-6))
+    return chosen, model(chosen)
 
 
 def seconds(folder: Path, learns: bool, repeats: int) -> list[float]:
@@ -77,10 +87,9 @@ def seconds(folder: Path, learns: bool, repeats: int) -> list[float]:
     return [float(run.stdout) for run in runs]
 
 
-def one(rule: str, hidden: int, block: Block, repeats: int) -> dict:
-    """Speed and size of one rule."""
-    chosen = made(rule, hidden)
-    found = model(chosen)
+def one(platform: str, rule: str, hidden: int, block: Block, repeats: int) -> dict:
+    """Speed and size of one rule in the numbers of one platform."""
+    chosen, found = made(platform, rule, hidden)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file, text in source(chosen, found).items():
@@ -89,6 +98,7 @@ def one(rule: str, hidden: int, block: Block, repeats: int) -> dict:
         learning, running = (seconds(folder, learns, repeats) for learns in (True, False))
         size = measured(folder)
     return {
+        "substrate": platform,
         "rule": rule,
         "network": f"64-{hidden}r-10",
         "learning_steps_per_second": 1 / statistics.median(learning),
@@ -101,18 +111,17 @@ def one(rule: str, hidden: int, block: Block, repeats: int) -> dict:
 
 
 def main() -> None:
-    """Measure every rule, print, and write the result file."""
+    """Measure every case, print, and write the result file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--rules", nargs="+", default=RULES)
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     block = stream(TASKS["digits"].make(), options.steps)
     rows = []
-    for rule in options.rules:
-        rows.append(one(rule, options.hidden, block, options.repeats))
+    for case in CASES:
+        rows.append(one(*case, options.hidden, block, options.repeats))
         print(rows[-1])
     settings = {"hidden": options.hidden, "steps": options.steps, "repeats": options.repeats}
     print(f"Results: {write('device_learner', settings, rows)}")
