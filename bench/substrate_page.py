@@ -68,8 +68,9 @@ there, which is what `mcu8` costs: weights alone cost little."""
 DEVICE = """## On the device itself
 
 The C library that `tracegrad export c` writes, at {hidden} hidden neurons, learning at every step.
-Steps per second are of this machine, flash and RAM of a build for a Cortex-M4. The numbers are those
-of a platform, not its speed; the rule `reckon` is the chip's own, without a trace of every synapse."""
+Steps per second are of this machine, flash and RAM of a build for a Cortex-M4. The numbers are
+those of a platform, the speed is not; the rule `reckon` is the chip's own, which has no trace of
+every synapse."""
 FITS = """## Does it fit?
 
 `tracegrad audit RULE --substrate NAME` compares what a rule on a network needs with the numbers
@@ -192,8 +193,8 @@ def cost(content: dict) -> str:
 
 def device(content: dict) -> str:
     """Speed and size of the library of every rule, in the numbers of some platforms."""
-    heads = ["numbers of", "rule", "network", "learning (steps/s)", "running (steps/s)", "flash (bytes)",
-             "RAM (bytes)"]  # fmt: skip
+    heads = ["numbers of", "rule", "network", "learning (steps/s)", "running (steps/s)",
+             "flash (bytes)", "RAM (bytes)"]  # fmt: skip
     lines = []
     for row in content["rows"]:
         speeds = (f"{row[f'{kind}_steps_per_second']:,.0f}" for kind in ("learning", "running"))
