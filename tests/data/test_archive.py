@@ -66,6 +66,19 @@ def test_refuses_links_in_tar(tmp_path, kind):
         unpack(tarred(tmp_path / "set.tar.gz", {"evil": b""}, kind), tmp_path)
 
 
+def test_refuses_a_tar_that_leads_back(tmp_path):
+    """A size of -512, so that the next member is this one: tarfile reads it for ever."""
+    header = bytearray(tarfile.TarInfo("a").tobuf())
+    header[124:136] = b"\xff" + (256**11 - 512).to_bytes(11, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(tarfile.TarInfo("b").tobuf() + bytes(header) + bytes(1024)))
+    with pytest.raises(DataError) as told:
+        unpack(path, tmp_path / "inside")
+    assert "unpacks to more than" not in str(told.value)  # not only when it is full
+
+
 def test_refuses_links_in_zip(tmp_path):
     path = zipped(tmp_path / "set.zip", {"evil": b"/etc/passwd"}, stat.S_IFLNK | 0o777)
     with pytest.raises(DataError, match="'evil' is a link or device"):

@@ -93,7 +93,11 @@ def _zip(path: Path) -> Generator[_Member, None, None]:
 
 def _tar(path: Path) -> Generator[_Member, None, None]:
     with gzip.open(path) as packed, tarfile.open(fileobj=packed, mode="r:") as archive:
+        before = -1
         for info in archive:
+            if info.offset <= before:  # a negative size leads back, for ever
+                raise DataError(f"{path}: {info.name!r} has a size below 0. Download it again.")
+            before = info.offset
             if not (info.isreg() or info.isdir()):
                 raise DataError(f"{path}: {info.name!r} is a link or device. Remove it.")
             content = archive.extractfile(info)

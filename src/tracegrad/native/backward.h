@@ -13,7 +13,9 @@
    states before (B,n) that are read, coefficients (n), self-weights (n), taps (2 TAPS), cotangents
    of states, output and taps after the block (A,B,n). Out: gradients of weights (n,m), recurrent
    weights (n,n), biases (n), coefficients (n), and the cotangents before the block (A,B,n). */
+#include "events.h"
 #include "runtime.h"
+#include "vectors.h"
 
 enum { VECTORS = WIDTH / LANES, CARRIED = STATES + TAPS + 1 };
 

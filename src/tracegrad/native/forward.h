@@ -11,7 +11,9 @@
    weights (n,m), recurrent weights (n,n), biases (n), coefficients (n), states (B,n), output (B,n).
    Out: outputs (T,B,n), their marks (T,B,marks), marks of xs unless they came with it, states and
    output at the end (B,n), the sum of outputs (B,n), what is kept (T,B,n). */
+#include "events.h"
 #include "runtime.h"
+#include "vectors.h"
 
 typedef struct {
   int64_t T, B, m, n;
