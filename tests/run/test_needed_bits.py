@@ -149,7 +149,7 @@ def test_enough_bits_fit_and_too_few_leave_it_open():
 def test_an_audit_of_a_run_measures_its_bits(done, tiny_digits, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(needed_bits, "fewest", lambda enough: 8 if enough(8) else None)
     out = tmp_path / "audit.json"
-    command = ["audit", "eprop", "--run", str(done.path), "--samples", "3"]
+    command = ["audit", "eprop", str(done.path), "--samples", "3"]
     assert cli.main([*command, "--substrate", "mcu8", "--out", str(out)]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "8 neurons" not in text and "10 neurons, 128 synapses" in text
