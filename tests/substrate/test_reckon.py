@@ -1,4 +1,8 @@
-"""ReckOn's rule equals plain Python integers on random networks, draws of a register included."""
+"""ReckOn's rule equals plain Python integers on random networks, draws of a register included.
+
+The integers are written from the chip's own source, ChFrenkel/ReckOn 5e5c0be, src/srnn.v, register
+by register and by the names there.
+"""
 
 import random as plain
 
@@ -10,10 +14,6 @@ import pytest
 from tracegrad.substrate.reckon import Reckon
 
 M, N, OUT, STEPS = 5, 6, 3, 20
-
-
-def sat(x, low, high):
-    return max(low, min(high, x))
 
 
 def draw(seed):
@@ -37,31 +37,70 @@ def draw(seed):
     return matrix(N, M, -128, 127), matrix(OUT, N, -128, 127), steps
 
 
+def cut(register, high, low):
+    """Verilog's register[high:low]."""
+    return (register >> low) & (2 ** (high - low + 1) - 1)
+
+
+def signed(register, bits):
+    return register - 2**bits if cut(register, bits - 1, bits - 1) else register
+
+
+def stepped(trace, event, gain, decay, rand):
+    """`trace_inp_next` of an event and then of a STEP; of 12 bits, alpha of 15 behind the point."""
+    if event:
+        inc = cut(trace + gain, 11, 0)
+        trace = 0xFFF if inc < trace else inc
+    step = trace * decay
+    stoc = cut(step, 14, 0) >= rand and cut(step, 26, 15) != 0
+    return cut(cut(step, 26, 15) + stoc, 11, 0)
+
+
+def learning_signal(errors, wout, scale):
+    """`neur_learn_sigs_temp2`."""
+    psum = sum(error * weight for error, weight in zip(errors, wout, strict=True))
+    temp1 = psum << scale
+    if cut(temp1, 43, 27) != (2**17 - 1 if psum < 0 else 0):
+        return -0x8000 if psum < 0 else 0x7FFF
+    return signed(cut(temp1, 27, 12), 16)
+
+
+def update_h(u, thresholds, levels):
+    for threshold, level in zip(thresholds, levels, strict=False):
+        if u < threshold:
+            return level
+    return levels[-1]
+
+
+def stoch_update(prob, w_in, lr_p, lr_r, rnd):
+    """The module of this name, with WIDTH_IN = 32; its `prob_m` no product here reaches."""
+    lrp = abs(prob) << lr_p
+    tot = min(lrp, 2**32 - 1) >> lr_r
+    if prob == 0 or tot < rnd:
+        return w_in
+    updated = signed(cut(w_in + (-1 if prob < 0 else 1), 7, 0), 8)
+    overflow = (w_in < 0 <= updated and prob < 0) or (updated < 0 <= w_in and prob > 0)
+    return w_in if overflow else updated
+
+
 def reference(rule, weight, readout, steps):
-    """The rule as its description says, one number after the other."""
+    """Traces, learning signals and input weights of every step, one number after the other."""
     trace, out = [0] * M, []
+    tinp = rule.trace_shift  # SPI_FP_LOC_TINP
     for now in steps:
-        for i in range(M):
-            if now["spikes"][i]:
-                trace[i] = sat(trace[i] + (8 << rule.trace_shift), 0, 4095)
-            product = trace[i] * rule.decay
-            whole = product >> 15
-            if product % 2**15 >= now["rounding"][i] and whole:
-                whole += 1
-            trace[i] = sat(whole, 0, 4095)
-        signals = []
+        events = zip(trace, now["spikes"], now["rounding"], strict=True)
+        trace = [stepped(old, event, 8 << tinp, rule.decay, rand) for old, event, rand in events]
+        signals = [
+            learning_signal(now["error"], [row[j] for row in readout], rule.signal_shift)
+            for j in range(N)
+        ]
         for j in range(N):
-            total = sum(now["error"][k] * readout[k][j] for k in range(OUT))
-            signals.append(sat((total << rule.signal_shift) >> 12, -(2**15), 2**15 - 1))
-        for j in range(N):
-            slope = rule.levels[sum(now["v"][j] >= t for t in rule.thresholds)]
+            h = update_h(now["v"][j], rule.thresholds, rule.levels)
             for i in range(M):
-                q = signals[j] * slope * trace[i]
-                size = min(abs(q) << rule.boost, 2**32 - 1) >> rule.rate
-                if size >= now["drawn"][j][i] and q:
-                    moved = weight[j][i] + (1 if q > 0 else -1)
-                    weight[j][i] = moved if -128 <= moved <= 127 else weight[j][i]
-        out.append((list(trace), list(signals), [list(row) for row in weight]))
+                prob = signals[j] * (trace[i] >> tinp) * h  # of `trace_inp_eprop`
+                rnd = now["drawn"][j][i]
+                weight[j][i] = stoch_update(prob, weight[j][i], rule.boost, rule.rate, rnd)
+        out.append((list(trace), signals, [list(row) for row in weight]))
     return out
 
 
@@ -102,12 +141,13 @@ def compared(rule, seeds):
     return wrong, moved
 
 
-# The last one's traces die within a few steps, where rounding up must not revive them.
+# The third one's traces die within a few steps, where rounding up must not revive them.
 RULES = [
     Reckon(),
-    Reckon(rate=3, trace_shift=7, signal_shift=6),
+    Reckon(rate=3, boost=6, trace_shift=7, signal_shift=6),
     Reckon(decay=9000, trace_shift=0, signal_shift=10),
-    Reckon(boost=9, rate=2),
+    Reckon(boost=9, rate=2, trace_shift=1),
+    Reckon(boost=3, trace_shift=3),
 ]
 
 
@@ -120,7 +160,7 @@ def test_equals_plain_integers_on_300_networks(rule):
 
 def test_a_weight_moves_with_the_chance_of_its_product():
     """One bit at a time, in the direction of the product, and not beyond 8 bits."""
-    rule, n = Reckon(), 20000
+    rule, n = Reckon(trace_shift=0), 20000
     drawn = jax.random.bits(jax.random.key(0), (1, n), jnp.uint32)
     factor, trace = jnp.asarray([-(2**18)], jnp.int32), jnp.full(n, 4095, jnp.int32)
     moved = np.asarray(rule.update(jnp.zeros((1, n), jnp.int32), factor, trace, drawn))
@@ -131,17 +171,36 @@ def test_a_weight_moves_with_the_chance_of_its_product():
     assert np.all(np.asarray(rule.update(lowest, factor, trace, drawn)) == -128)
 
 
+@pytest.mark.parametrize("shift", [0, 1, 3])
+def test_a_product_sees_a_trace_without_the_bits_behind_its_radix_point(shift):
+    """Whatever stands there, the weight moves at a draw as large as the bits before, not above."""
+    rule = Reckon(trace_shift=shift)
+    whole = jnp.arange(1, 100, dtype=jnp.int32)
+    for behind in range(2**shift):
+        trace, still = (whole << shift) + behind, jnp.zeros((1, whole.size), jnp.int32)
+        for above, moves in ((0, whole.size), (1, 0)):
+            drawn = (whole + above).astype(jnp.uint32)[None]
+            moved = rule.update(still, jnp.ones(1, jnp.int32), trace, drawn)
+            assert int(jnp.sum(moved == 1)) == moves, (behind, above)
+        nothing = jnp.full(whole.size, behind, jnp.int32)
+        at_zero = jnp.zeros((1, whole.size), jnp.uint32)
+        assert not np.any(rule.update(still, jnp.ones(1, jnp.int32), nothing, at_zero))
+
+
 def plain_decayed(rule, trace, spikes, drawn):
-    """The readout's traces after a step, one number after the other."""
+    """`trace_out_next` of an event and then of a STEP; of 10 bits, kappa of 7 behind the point."""
     after = []
     for old, spike, draw in zip(trace, spikes, drawn, strict=True):
-        gained = sat(old + spike * (2 << rule.trace_shift), 0, 1023)
-        whole, cut = divmod(gained * rule.kappa, 128)
-        after.append(sat(whole + (1 if cut >= draw and whole else 0), 0, 1023))
+        if spike:
+            inc = cut(old + (2 << rule.trace_shift), 9, 0)
+            old = 0x3FF if inc < old else inc
+        step = old * rule.kappa
+        stoc = cut(step, 6, 0) >= draw and cut(step, 16, 7) != 0
+        after.append(cut(cut(step, 16, 7) + stoc, 9, 0))
     return after
 
 
-@pytest.mark.parametrize("rule", [Reckon(), Reckon(kappa=200, trace_shift=7)], ids=str)
+@pytest.mark.parametrize("rule", [Reckon(), Reckon(kappa=120, trace_shift=7)], ids=str)
 def test_traces_of_the_readout_equal_plain_integers(rule):
     draw, trace = plain.Random(0), [0] * 200
     jitted = jax.jit(rule.readout_trace)
@@ -181,7 +240,8 @@ def test_refusals():
         Reckon(kappa=256)
     with pytest.raises(ValueError, match="must fit 5 bits, 0 to 31, got"):
         Reckon(boost=32)
-    with pytest.raises(ValueError, match="output_shift must fit 3 bits, 0 to 7, got 8"):
-        Reckon(output_shift=8)
+    for name in ("output_shift", "trace_shift"):
+        with pytest.raises(ValueError, match=f"{name} must fit 3 bits, 0 to 7, got 8"):
+            Reckon(**{name: 8})
     with pytest.raises(ValueError, match="levels must fit 5 bits"):
         Reckon(levels=(0, 0, 16, 0, 0))

@@ -32,13 +32,17 @@ class Reckon(eqx.Module):
     (of the readout `readout_boost`) in 32 bits, saturating, then right by `rate`, reaches a draw of
     32 bits   (1)
 
-    with $q_{ji}=L_j\,\psi_j\,\hat x_i$ of 32 bits; the weight stays where it would not fit. The
-    signal is $L_j=\mathrm{sat}_{16}((\sum_k\delta_kW^{out}_{kj})\ll s\gg12)$, by the readout's own
-    weights; $\psi_j$ is one of five `levels`, by how many of four `thresholds` the potential
-    reaches; a trace gains $8\ll$ `trace_shift` with a spike, saturates at 12 bits and decays by
-    `decay`/2^15, rounded by chance. One trace a neuron: no filter at the synapse. Those that the
-    readout meets gain $2\ll$ `trace_shift`, saturate at 10 bits and decay by `kappa`/2^7.
-    Source: ChFrenkel/ReckOn, doc/README.md and src/srnn.v; regularisation is left out.
+    with $q_{ji}=L_j\,\psi_j\,(\hat x_i\gg$ `trace_shift`$)$ of 32 bits; the weight stays where it
+    would not fit. The signal is $L_j=\mathrm{sat}_{16}((\sum_k\delta_kW^{out}_{kj})\ll s\gg12)$, by
+    the readout's own weights; $\psi_j$ is one of five `levels`, by how many of four `thresholds`
+    the potential reaches; a trace gains $8\ll$ `trace_shift` with a spike, saturates at 12 bits and
+    decays by `decay`/2^15, rounded by chance. One trace a neuron: no filter at the synapse. Those
+    that the readout meets gain $2\ll$ `trace_shift`, saturate at 10 bits and decay by `kappa`/2^7.
+    `trace_shift` is the place of a trace's radix point: decays keep the bits behind it, products
+    do not see them. The chip has a place for each of its three kinds of traces, here it is one.
+    Source: ChFrenkel/ReckOn, commit 5e5c0be, doc/README.md and src/srnn.v, where the places are
+    SPI_FP_LOC_TINP, _TREC and _TOUT, and `trace_inp_eprop`, `trace_rec_eprop` and `trace_out_eprop`
+    what products see; regularisation is left out.
     """
 
     decay: int = setting(31000)
@@ -68,8 +72,9 @@ class Reckon(eqx.Module):
             raise ValueError(
                 f"rate, boost and readout_boost must fit 5 bits, 0 to 31, got {shifts}."
             )
-        if not 0 <= self.output_shift < 8:
-            raise ValueError(f"output_shift must fit 3 bits, 0 to 7, got {self.output_shift}.")
+        for name in ("trace_shift", "output_shift"):
+            if not 0 <= getattr(self, name) < 8:
+                raise ValueError(f"{name} must fit 3 bits, 0 to 7, got {getattr(self, name)}.")
         if any(not -16 <= level <= 15 for level in self.levels):
             raise ValueError(f"levels must fit 5 bits, -16 to 15, got {self.levels}.")
 
@@ -117,7 +122,7 @@ class Reckon(eqx.Module):
 
         `boost` is the rule's own unless given.
         """
-        q = factor[:, None] * trace[None, :]
+        q = factor[:, None] * (trace >> self.trace_shift)[None, :]
         size = jnp.abs(q).astype(jnp.uint32)
         size = _boosted(size, self.boost if boost is None else boost) >> jnp.uint32(self.rate)
         moved = weight + jnp.where(size >= drawn, jnp.sign(q), 0)

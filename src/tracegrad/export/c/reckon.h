@@ -20,6 +20,9 @@ static inline void tg_push(tg_trace *trace, int64_t gained, tg_decay how, tg_dra
     *trace = (tg_trace)(after > how.most ? how.most : after);
 }
 
+/* What a product sees of a trace: the bits before its radix point. */
+static inline int64_t tg_seen(tg_trace trace) { return trace >> TG_TRACE_SHIFT; }
+
 /* A weight one bit in the direction of a product that, boosted within 32 bits, reaches its draw; it
    stays where it would not fit. */
 static inline void tg_move(tg_weight *weight, int64_t product, int boost, tg_draws *draws,
@@ -60,13 +63,13 @@ static void tg_learn_hidden(tg_learner *learner, const uint8_t events[TG_INPUTS]
     for (unsigned j = 0; j < TG_NEURONS; j++) {
         const int64_t factor = learner->signals[j] * tg_level(learner->rows[TG_ROWS - 1][j]);
         for (unsigned i = 0; i < TG_INPUTS; i++) {
-            tg_move(&learner->weights.input[j][i], factor * traces->input[i], TG_BOOST,
+            tg_move(&learner->weights.input[j][i], factor * tg_seen(traces->input[i]), TG_BOOST,
                     &input_weight, (uint32_t)(j * TG_INPUTS + i));
         }
         for (unsigned i = 0; i < TG_NEURONS; i++) {
             if (i != j) {
-                tg_move(&learner->weights.recurrent[j][i], factor * traces->recurrent[i], TG_BOOST,
-                        &recurrent_weight, (uint32_t)(j * TG_NEURONS + i));
+                tg_move(&learner->weights.recurrent[j][i], factor * tg_seen(traces->recurrent[i]),
+                        TG_BOOST, &recurrent_weight, (uint32_t)(j * TG_NEURONS + i));
             }
         }
     }
@@ -83,7 +86,7 @@ static void tg_learn_readout(tg_learner *learner, const int32_t errors[TG_OUTPUT
     for (unsigned k = 0; k < TG_OUTPUTS; k++) {
         for (unsigned i = 0; i < TG_NEURONS; i++) {
             tg_move(&learner->weights.readout[k][i],
-                    errors[k] * (int64_t)learner->traces.readout[i], TG_READOUT_BOOST,
+                    errors[k] * tg_seen(learner->traces.readout[i]), TG_READOUT_BOOST,
                     &weight, (uint32_t)(k * TG_NEURONS + i));
         }
     }
