@@ -7,35 +7,15 @@ Of Loihi, nengo-loihi's `block.py` has 1024 compartments, 4096 axons in, 4096 ax
 import pytest
 
 import tracegrad as tg
+from demands import PLAIN, dense
 from tracegrad.inspect import audit
 from tracegrad.run.hosting import demand
-from tracegrad.substrate.demand import Demand, Population
+from tracegrad.substrate.demand import Population
 from tracegrad.substrate.fit import fit
 from tracegrad.substrate.placement import Room, place
 from tracegrad.substrate.presets import load, parse
 
 LOIHI = Room(neurons=1024, synapse_bits=1_048_576, width=8, axons_in=4096, axons_out=4096)
-PLAIN = ("pre_trace", "post_trace")
-
-
-def dense(inputs, hidden, outputs, reads=PLAIN):
-    """A recurrent layer and its readout, all to all."""
-    into = inputs + hidden
-    return Demand(
-        inputs=inputs,
-        neurons=hidden,
-        outputs=outputs,
-        synapses=hidden * into + outputs * hidden,
-        fan_in=max(into, hidden),
-        words={"weights": 1, "state": 1, "traces": 1, "signal": 0},
-        reads=reads,
-        not_local=(),
-        populations=(
-            Population(hidden, into, into, into, (0, 1)),
-            Population(outputs, hidden, hidden, hidden),
-        ),
-        dt=1e-3,
-    )
 
 
 def checks(asked, name):
