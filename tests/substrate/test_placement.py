@@ -4,6 +4,8 @@ Of Loihi, nengo-loihi's `block.py` has 1024 compartments, 4096 axons in, 4096 ax
 1,048,576 bits of synapses a core; the magazine has 128 cores.
 """
 
+from dataclasses import replace
+
 import pytest
 
 import tracegrad as tg
@@ -37,6 +39,15 @@ def test_memory_of_a_core_bounds_its_neurons():
     assert tagged["cores"].fits is False
     least = -(-(3000 * 3700 + 10 * 3000) * 17 // 1_048_576)
     assert tagged["cores"].needed == f"at least {least}" == "at least 181"
+
+
+def test_a_number_beside_each_weight_of_unknown_width_is_not_taken_for_none():
+    loihi = load("loihi1")
+    untold = replace(loihi, numbers=replace(loihi.numbers, tags=None))
+    kept = dense(700, 3000, 10, (*PLAIN, "synapse_trace"))
+    found = {check.what: check for check in fit(kept, untold).checks}
+    assert found["cores"].fits is None and found["memory of a core"].fits is None
+    assert found["memory of a core"].needed == "at least 3,700 synapses of unknown width"
 
 
 def test_axons_into_a_core_are_the_lines_that_a_neuron_hears():
