@@ -14,6 +14,7 @@ import pytest
 from tracegrad.substrate.reckon import Reckon
 
 M, N, OUT, STEPS = 5, 6, 3, 20
+DRAWN = ("rounding", "drawn", "readout_rounding", "readout_drawn")
 
 
 def draw(seed):
@@ -31,6 +32,9 @@ def draw(seed):
             error=[rng.randint(-2048, 2048) for _ in range(OUT)],
             rounding=[rng.randrange(2**15) for _ in range(M)],
             drawn=matrix(N, M, 0, 2**bits - 1),
+            z=[int(rng.random() < 0.3) for _ in range(N)],
+            readout_rounding=[rng.randrange(2**7) for _ in range(N)],
+            readout_drawn=matrix(OUT, N, 0, 2 ** (bits - 4) - 1),
         )
         for _ in range(STEPS)
     ]
@@ -46,14 +50,15 @@ def signed(register, bits):
     return register - 2**bits if cut(register, bits - 1, bits - 1) else register
 
 
-def stepped(trace, event, gain, decay, rand):
-    """`trace_inp_next` of an event and then of a STEP; of 12 bits, alpha of 15 behind the point."""
+def stepped(trace, event, gain, decay, rand, bits, point):
+    """`trace_inp_next`, or _rec or _out, of an event and then of a STEP."""
     if event:
-        inc = cut(trace + gain, 11, 0)
-        trace = 0xFFF if inc < trace else inc
+        inc = cut(trace + gain, bits - 1, 0)
+        trace = 2**bits - 1 if inc < trace else inc
     step = trace * decay
-    stoc = cut(step, 14, 0) >= rand and cut(step, 26, 15) != 0
-    return cut(cut(step, 26, 15) + stoc, 11, 0)
+    whole = cut(step, point + bits - 1, point)
+    stoc = decay != 2**point and cut(step, point - 1, 0) >= rand and whole != 0
+    return cut(whole + stoc, bits - 1, 0)
 
 
 def learning_signal(errors, wout, scale):
@@ -72,10 +77,10 @@ def update_h(u, thresholds, levels):
     return levels[-1]
 
 
-def stoch_update(prob, w_in, lr_p, lr_r, rnd):
-    """The module of this name, with WIDTH_IN = 32; its `prob_m` no product here reaches."""
+def stoch_update(prob, w_in, lr_p, lr_r, rnd, width):
+    """The module of this name; its `prob_m` no product here reaches."""
     lrp = abs(prob) << lr_p
-    tot = min(lrp, 2**32 - 1) >> lr_r
+    tot = min(lrp, 2**width - 1) >> lr_r
     if prob == 0 or tot < rnd:
         return w_in
     updated = signed(cut(w_in + (-1 if prob < 0 else 1), 7, 0), 8)
@@ -83,71 +88,82 @@ def stoch_update(prob, w_in, lr_p, lr_r, rnd):
     return w_in if overflow else updated
 
 
-def reference(rule, weight, readout, steps):
-    """Traces, learning signals and input weights of every step, one number after the other."""
-    trace, out = [0] * M, []
-    tinp = rule.trace_shift  # SPI_FP_LOC_TINP
+def reference(rule, winp, wout, steps):
+    """Traces, learning signals and weights of every step, one number after the other."""
+    inp, out, seen = [0] * M, [0] * N, []
+    place = rule.trace_shift  # SPI_FP_LOC_TINP and SPI_FP_LOC_TOUT
     for now in steps:
-        events = zip(trace, now["spikes"], now["rounding"], strict=True)
-        trace = [stepped(old, event, 8 << tinp, rule.decay, rand) for old, event, rand in events]
+        events = zip(inp, now["spikes"], now["rounding"], strict=True)
+        inp = [stepped(t, e, 8 << place, rule.decay, r, bits=12, point=15) for t, e, r in events]
+        events = zip(out, now["z"], now["readout_rounding"], strict=True)
+        out = [stepped(t, e, 2 << place, rule.kappa, r, bits=10, point=7) for t, e, r in events]
+        error, drawn = now["error"], now["drawn"]
         signals = [
-            learning_signal(now["error"], [row[j] for row in readout], rule.signal_shift)
-            for j in range(N)
+            learning_signal(error, [row[j] for row in wout], rule.signal_shift) for j in range(N)
         ]
         for j in range(N):
             h = update_h(now["v"][j], rule.thresholds, rule.levels)
             for i in range(M):
-                prob = signals[j] * (trace[i] >> tinp) * h  # of `trace_inp_eprop`
-                rnd = now["drawn"][j][i]
-                weight[j][i] = stoch_update(prob, weight[j][i], rule.boost, rule.rate, rnd)
-        out.append((list(trace), signals, [list(row) for row in weight]))
-    return out
+                prob = signals[j] * (inp[i] >> place) * h  # of `trace_inp_eprop`
+                winp[j][i] = stoch_update(prob, winp[j][i], rule.boost, rule.rate, drawn[j][i], 32)
+        for k in range(OUT):
+            for j in range(N):
+                prob, rnd = error[k] * (out[j] >> place), now["readout_drawn"][k][j]
+                wout[k][j] = stoch_update(prob, wout[k][j], rule.readout_boost, rule.rate, rnd, 28)
+        seen.append((list(inp), list(out), signals, *([list(r) for r in w] for w in (winp, wout))))
+    return seen
 
 
 def ours(rule):
     @jax.jit
     def run(weight, readout, steps):
         def body(carried, now):
-            trace, weight = carried
-            trace = rule.trace(trace, now["spikes"], now["rounding"])
+            inp, out, weight, readout = carried
+            inp = rule.trace(inp, now["spikes"], now["rounding"])
+            out = rule.readout_trace(out, now["z"], now["readout_rounding"])
             signal = rule.signal(now["error"], readout)
-            weight = rule.update(weight, signal * rule.slope(now["v"]), trace, now["drawn"])
-            return (trace, weight), (trace, signal, weight)
+            weight = rule.update(weight, signal * rule.slope(now["v"]), inp, now["drawn"])
+            readout = rule.readout_update(readout, now["error"], out, now["readout_drawn"])
+            return (inp, out, weight, readout), (inp, out, signal, weight, readout)
 
-        return jax.lax.scan(body, (jnp.zeros(M, jnp.int32), weight), steps)[1]
+        still = (jnp.zeros(M, jnp.int32), jnp.zeros(N, jnp.int32))
+        return jax.lax.scan(body, (*still, weight, readout), steps)[1]
 
     return run
 
 
 def compared(rule, seeds):
-    """Networks that differ in any bit, and how many weights moved."""
-    run, wrong, moved = ours(rule), 0, 0
+    """Networks that differ in any bit, and how many weights of each matrix moved."""
+    run, wrong, moved = ours(rule), 0, np.zeros(2, int)
     for seed in seeds:
         weight, readout, steps = draw(seed)
-        start = np.asarray(weight)
+        start = [np.asarray(w) for w in (weight, readout)]
         arrays = {
-            k: jnp.asarray(np.asarray([s[k] for s in steps]), jnp.int32)
-            for k in ("spikes", "v", "error")
-        } | {
-            k: jnp.asarray(np.asarray([s[k] for s in steps]), jnp.uint32)
-            for k in ("rounding", "drawn")
+            k: jnp.asarray(
+                np.asarray([s[k] for s in steps]), jnp.uint32 if k in DRAWN else jnp.int32
+            )
+            for k in steps[0]
         }
-        found = run(jnp.asarray(start, jnp.int32), jnp.asarray(readout, jnp.int32), arrays)
+        found = run(*(jnp.asarray(w, jnp.int32) for w in start), arrays)
         expected = [
             np.asarray(x) for x in zip(*reference(rule, weight, readout, steps), strict=True)
         ]
         wrong += any(not np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
-        moved += int(np.sum(np.asarray(found[2][-1]) != start))
+        ends = (np.asarray(w[-1]) for w in found[3:])
+        moved += [np.sum(end != before) for end, before in zip(ends, start, strict=True)]
     return wrong, moved
 
 
-# The third one's traces die within a few steps, where rounding up must not revive them.
+# Of the third one traces die within a few steps, where rounding up must not revive them; of the
+# last two they do not decay, or rise until they wrap.
 RULES = [
     Reckon(),
-    Reckon(rate=3, boost=6, trace_shift=7, signal_shift=6),
+    Reckon(rate=3, boost=6, readout_boost=4, trace_shift=7, signal_shift=6),
     Reckon(decay=9000, trace_shift=0, signal_shift=10),
-    Reckon(boost=9, rate=2, trace_shift=1),
+    Reckon(boost=9, readout_boost=9, rate=2, trace_shift=1),
     Reckon(boost=3, trace_shift=3),
+    Reckon(decay=2**15, kappa=2**7),
+    Reckon(decay=40000, kappa=200, trace_shift=7, boost=3, readout_boost=3),
 ]
 
 
@@ -155,7 +171,7 @@ RULES = [
 def test_equals_plain_integers_on_300_networks(rule):
     wrong, moved = compared(rule, range(300))
     assert wrong == 0
-    assert moved > 1000, "weights must have moved"
+    assert min(moved) > 500, f"weights must have moved: {moved}"
 
 
 def test_a_weight_moves_with_the_chance_of_its_product():
@@ -172,47 +188,20 @@ def test_a_weight_moves_with_the_chance_of_its_product():
 
 
 @pytest.mark.parametrize("shift", [0, 1, 3])
-def test_a_product_sees_a_trace_without_the_bits_behind_its_radix_point(shift):
+@pytest.mark.parametrize("update", [Reckon.update, Reckon.readout_update])
+def test_a_product_sees_a_trace_without_the_bits_behind_its_radix_point(update, shift):
     """Whatever stands there, the weight moves at a draw as large as the bits before, not above."""
-    rule = Reckon(trace_shift=shift)
+    rule, one = Reckon(trace_shift=shift), jnp.ones(1, jnp.int32)
     whole = jnp.arange(1, 100, dtype=jnp.int32)
+    still = jnp.zeros((1, whole.size), jnp.int32)
     for behind in range(2**shift):
-        trace, still = (whole << shift) + behind, jnp.zeros((1, whole.size), jnp.int32)
+        trace = (whole << shift) + behind
         for above, moves in ((0, whole.size), (1, 0)):
             drawn = (whole + above).astype(jnp.uint32)[None]
-            moved = rule.update(still, jnp.ones(1, jnp.int32), trace, drawn)
+            moved = update(rule, still, one, trace, drawn)
             assert int(jnp.sum(moved == 1)) == moves, (behind, above)
-        nothing = jnp.full(whole.size, behind, jnp.int32)
-        at_zero = jnp.zeros((1, whole.size), jnp.uint32)
-        assert not np.any(rule.update(still, jnp.ones(1, jnp.int32), nothing, at_zero))
-
-
-def plain_decayed(rule, trace, spikes, drawn):
-    """`trace_out_next` of an event and then of a STEP; of 10 bits, kappa of 7 behind the point."""
-    after = []
-    for old, spike, draw in zip(trace, spikes, drawn, strict=True):
-        if spike:
-            inc = cut(old + (2 << rule.trace_shift), 9, 0)
-            old = 0x3FF if inc < old else inc
-        step = old * rule.kappa
-        stoc = cut(step, 6, 0) >= draw and cut(step, 16, 7) != 0
-        after.append(cut(cut(step, 16, 7) + stoc, 9, 0))
-    return after
-
-
-@pytest.mark.parametrize("rule", [Reckon(), Reckon(kappa=120, trace_shift=7)], ids=str)
-def test_traces_of_the_readout_equal_plain_integers(rule):
-    draw, trace = plain.Random(0), [0] * 200
-    jitted = jax.jit(rule.readout_trace)
-    for _ in range(60):
-        spikes = [int(draw.random() < 0.1) for _ in trace]
-        drawn = [draw.randrange(128) for _ in trace]
-        expected = plain_decayed(rule, trace, spikes, drawn)
-        old, arrived = jnp.asarray(trace, jnp.int32), jnp.asarray(spikes, jnp.int32)
-        found = jitted(old, arrived, jnp.asarray(drawn, jnp.uint32))
-        assert found.tolist() == expected
-        trace = expected
-    assert max(trace) > 0
+        nothing = update(rule, still, one, 0 * whole + behind, 0 * drawn)
+        assert not np.any(nothing), "not even by a draw of zero"
 
 
 def test_errors_by_hand():

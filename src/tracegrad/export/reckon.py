@@ -36,7 +36,7 @@ from tracegrad.substrate.substrate import Substrate
 
 NAME = "reckon"  # what the rule is called on the command line
 # Shifts with which an untrained network learns digits: see the tests.
-USUAL = Reckon(trace_shift=7, signal_shift=8, output_shift=4, boost=9, readout_boost=13)
+USUAL = Reckon(trace_shift=7, signal_shift=8, output_shift=4, boost=9, readout_boost=9)
 FILES = {
     "traces.h": "presynaptic_traces.h",
     "rule.h": "reckon.h",
