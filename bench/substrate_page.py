@@ -24,7 +24,7 @@ HEAD = """# Learning in a chip's numbers
 
 A substrate is what the numbers of a network are: their bits, how they are rounded, and what no two
 devices have alike. `tracegrad train TASK --substrate NAME` learns in them, `tracegrad audit RULE
---substrate NAME` says whether a platform can host a rule. This page is written by
+MODEL --substrate NAME` says whether a platform can host a rule. This page is written by
 `python bench/substrate_page.py` from the results of `python bench/substrate.py` and
 `python bench/device_learner.py`; no number is typed. Accuracies are of test sets, in per cent, mean
 ± standard deviation over seeds; every network learns online with e-prop and plain SGD, so nothing
@@ -73,16 +73,22 @@ those of a platform, the speed is not; the rule `reckon` is the chip's own, whic
 every synapse."""
 FITS = """## Does it fit?
 
-`tracegrad audit RULE --substrate NAME` compares what a rule on a network needs with the numbers
-that are published for a platform, each with its source in the preset. What nobody has published is
-unknown (?), and no unknown is a yes. Here e-prop on {inputs} lines, {hidden} recurrent LIF neurons
-and {outputs} readout units, in steps of 1 ms, without data:
+`tracegrad audit RULE MODEL --substrate NAME` compares what a rule on a network needs with the
+numbers that are published for a platform, each with its source in the preset. MODEL is a task,
+whose network is the one that `tracegrad train` gives it, the folder of a run, or a neuron, yours
+(FILE.py:Class) or the library's, in a network that options describe. What nobody has published is
+unknown (?), and no unknown is a yes. Here e-prop on {inputs} lines, {hidden}
+recurrent LIF neurons and {outputs} readout units, in steps of 1 ms, without data:
 
 {table}
 
-Of Loihi 1, line by line:
+On Loihi 1, line by line, the network being that of `digits`:
 
-```text
+```bash
+tracegrad audit eprop digits --substrate loihi1
+```
+
+```text title="prints"
 {loihi1}
 ```
 
@@ -92,15 +98,15 @@ and a neuron takes an axon out for every core that it reaches. What this finds r
 it does not is unknown, unless a single neuron or the sum of all is too much. Steps per second are
 those of the input, against a cited rate; no preset has one for learning.
 
-Which bits are needed depends on data. `tracegrad audit RULE --run RUN --substrate NAME` rounds one
+Which bits are needed depends on data. `tracegrad audit RULE RUN --substrate NAME` rounds one
 kind of number at a time on the run's test data, as the platform does it, and finds the fewest bits
 with which the gradient of every matrix of weights keeps a cosine of {enough} to that in float. So
 many bits fit. With fewer the cosine there is told, and whether it will do only training says."""
 LOIHI = """## A rule on Loihi's engine
 
 A learning engine of Loihi's kind computes sums of products of registers, and sees no membrane.
-`tracegrad audit eprop --substrate loihi2` puts the rule that the neuron has into that form, for LIF
-neurons of {mem:g} ms under a readout of {out:g} ms:
+`tracegrad audit eprop digits --substrate loihi2` puts the rule that the neuron has into that form,
+for LIF neurons of {mem:g} ms under a readout of {out:g} ms:
 
 ```text
 {loihi2}

@@ -30,16 +30,18 @@ from .devices import MCU8, SANITISED, STRICT, Case, assert_found_out, digits, ra
 STEPS = 1000
 # Around the threshold of 1024.
 AROUND = (256, 768, 1280, 1792)
-FAST = replace(USUAL, boost=1, readout_boost=7, output_shift=6, thresholds=AROUND)
-SLOW = Reckon(rate=3, boost=8, readout_boost=10, levels=(-2, 3, 15, 7, -1))
+FAST = replace(USUAL, boost=6, readout_boost=10, output_shift=6, thresholds=AROUND)
+SLOW = Reckon(rate=3, boost=12, readout_boost=10, levels=(-2, 3, 15, 7, -1))
 LEAKS = np.linspace(10e-3, 30e-3, 8)
 MUTANTS = {
     "traces that rise from zero": ("cut >= draw && whole != 0", "cut >= draw"),
     "a draw of other bits": (">> (15 - how.point)", "& 127u"),
-    "no rounding up": ("whole + (cut >= draw && whole != 0)", "whole"),
+    "no rounding up": ("(whole + up)", "whole"),
+    "products that see the bits behind the point": ("trace >> TG_TRACE_SHIFT", "trace"),
     "traces without a limit": ("(sum > how.most ? how.most : sum)", "sum"),
-    "changes of the next chance": ("size >= (int64_t)", "size > 2 * (int64_t)"),
-    "no boost": ("* tg_power(boost)", ""),
+    "changes of the next chance": ("size >= draw", "size > 2 * draw"),
+    "no boost": ("* tg_power(odds.boost)", ""),
+    "draws of 32 bits for the readout": ("{TG_READOUT_BOOST, 28}", "{TG_READOUT_BOOST, 32}"),
     "a level of the wrong neuron": ("learner->rows[TG_ROWS - 1][j]", "learner->rows[0][0]"),
     "a neuron reaches itself": ("if (i != j) {", "{"),
     "a readout that learns from old spikes": ("spikes[i] * TG_R", "spikes_before[i] * TG_R"),

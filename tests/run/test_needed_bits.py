@@ -10,24 +10,18 @@ import numpy as np
 import pytest
 
 import tracegrad as tg
+from demands import dense
 from tiny import make_tiny
 from tracegrad.errors import UsageError
 from tracegrad.learn.plans.step import Step
 from tracegrad.run import cli, needed_bits
 from tracegrad.run.evaluate import on_device
 from tracegrad.run.needed_bits import Lesson, agreement, fewest, gradient, largest, rounded_to
-from tracegrad.substrate.demand import Demand, Population
 from tracegrad.substrate.fixed import Fixed
 from tracegrad.substrate.presets import load
 from tracegrad.substrate.rounding import Stochastic
 from tracegrad.substrate.substrate import IDEAL
 from tracegrad.substrate.widths import Needed, widths
-
-
-def asking(*reads):
-    """A demand that reads these."""
-    one = (Population(1, 1, 1, 1),)
-    return Demand(1, 1, 1, 2, 1, {}, reads, (), one, 1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +98,7 @@ def test_fewer_bits_than_needed_lose_the_gradient(lesson, monkeypatch):
     preset = load("mcu8")
     format = preset.numbers.traces
     monkeypatch.setattr(needed_bits, "formats", lambda *_: {"traces": format})
-    (needed,) = needed_bits.needed_bits(lesson, asking(), preset).values()
+    (needed,) = needed_bits.needed_bits(lesson, dense(1, 1, 1), preset).values()
     exact, peak = gradient(lesson, IDEAL), largest(lesson)["traces"]
 
     def cosine(bits):
@@ -116,7 +110,7 @@ def test_fewer_bits_than_needed_lose_the_gradient(lesson, monkeypatch):
 
 
 def test_a_rule_without_traces_needs_no_bits_for_them(lesson):
-    asked = asking()
+    asked = dense(1, 1, 1)
     offline = lesson._replace(rule=tg.rules.bptt())
     assert list(largest(offline)) == ["states"]
     assert gradient(offline, IDEAL)[0].shape == (5, 6)
@@ -126,7 +120,7 @@ def test_a_rule_without_traces_needs_no_bits_for_them(lesson):
 
 
 def test_enough_bits_fit_and_too_few_leave_it_open():
-    asked = asking("synapse_trace")
+    asked = dense(1, 1, 1, ("synapse_trace",))
     found = {
         "weights": Needed(8, 0.995),
         "states": Needed(17, 0.97),
@@ -149,7 +143,7 @@ def test_enough_bits_fit_and_too_few_leave_it_open():
 def test_an_audit_of_a_run_measures_its_bits(done, tiny_digits, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(needed_bits, "fewest", lambda enough: 8 if enough(8) else None)
     out = tmp_path / "audit.json"
-    command = ["audit", "eprop", "--run", str(done.path), "--samples", "3"]
+    command = ["audit", "eprop", str(done.path), "--samples", "3"]
     assert cli.main([*command, "--substrate", "mcu8", "--out", str(out)]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "8 neurons" not in text and "10 neurons, 128 synapses" in text

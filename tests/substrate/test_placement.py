@@ -4,38 +4,20 @@ Of Loihi, nengo-loihi's `block.py` has 1024 compartments, 4096 axons in, 4096 ax
 1,048,576 bits of synapses a core; the magazine has 128 cores.
 """
 
+from dataclasses import replace
+
 import pytest
 
 import tracegrad as tg
+from demands import PLAIN, dense
 from tracegrad.inspect import audit
 from tracegrad.run.hosting import demand
-from tracegrad.substrate.demand import Demand, Population
+from tracegrad.substrate.demand import Population
 from tracegrad.substrate.fit import fit
 from tracegrad.substrate.placement import Room, place
 from tracegrad.substrate.presets import load, parse
 
 LOIHI = Room(neurons=1024, synapse_bits=1_048_576, width=8, axons_in=4096, axons_out=4096)
-PLAIN = ("pre_trace", "post_trace")
-
-
-def dense(inputs, hidden, outputs, reads=PLAIN):
-    """A recurrent layer and its readout, all to all."""
-    into = inputs + hidden
-    return Demand(
-        inputs=inputs,
-        neurons=hidden,
-        outputs=outputs,
-        synapses=hidden * into + outputs * hidden,
-        fan_in=max(into, hidden),
-        words={"weights": 1, "state": 1, "traces": 1, "signal": 0},
-        reads=reads,
-        not_local=(),
-        populations=(
-            Population(hidden, into, into, into, (0, 1)),
-            Population(outputs, hidden, hidden, hidden),
-        ),
-        dt=1e-3,
-    )
 
 
 def checks(asked, name):
@@ -57,6 +39,15 @@ def test_memory_of_a_core_bounds_its_neurons():
     assert tagged["cores"].fits is False
     least = -(-(3000 * 3700 + 10 * 3000) * 17 // 1_048_576)
     assert tagged["cores"].needed == f"at least {least}" == "at least 181"
+
+
+def test_a_number_beside_each_weight_of_unknown_width_is_not_taken_for_none():
+    loihi = load("loihi1")
+    untold = replace(loihi, numbers=replace(loihi.numbers, tags=None))
+    kept = dense(700, 3000, 10, (*PLAIN, "synapse_trace"))
+    found = {check.what: check for check in fit(kept, untold).checks}
+    assert found["cores"].fits is None and found["memory of a core"].fits is None
+    assert found["memory of a core"].needed == "at least 3,700 synapses of unknown width"
 
 
 def test_axons_into_a_core_are_the_lines_that_a_neuron_hears():

@@ -5,9 +5,9 @@ from importlib.resources import files
 
 import pytest
 
+from demands import dense
 from tracegrad.errors import UsageError
 from tracegrad.substrate.decays import HeldDecays, ShiftDecays
-from tracegrad.substrate.demand import Demand, Population
 from tracegrad.substrate.fit import fit
 from tracegrad.substrate.fixed import Fixed, Saturate
 from tracegrad.substrate.from_preset import substrate
@@ -184,17 +184,8 @@ def test_unknown_names_are_refused():
         load("none.toml")
 
 
-SMALL = Demand(
-    inputs=10,
-    neurons=20,
-    outputs=4,
-    synapses=680,
-    fan_in=30,
-    words={"weights": 680, "state": 24, "traces": 54, "signal": 0},
-    reads=("pre_trace", "neuron_state", "signal"),
-    not_local=(),
-    populations=(Population(20, 30, 30, 30, (0, 1)), Population(4, 20, 20, 20)),
-    dt=1e-3,
+SMALL = dense(10, 20, 4, ("pre_trace", "neuron_state", "signal"))._replace(
+    words={"weights": 680, "state": 24, "traces": 54, "signal": 0}
 )
 
 

@@ -2,22 +2,11 @@
 
 import pytest
 
-from tracegrad.substrate.demand import Demand, Population
+from demands import dense
 from tracegrad.substrate.presets import load, names, parse
 from tracegrad.substrate.speed import Work, seconds, speed
 
-ASKED = Demand(
-    inputs=100,
-    neurons=50,
-    outputs=0,
-    synapses=5000,
-    fan_in=100,
-    words={},
-    reads=(),
-    not_local=(),
-    populations=(Population(50, 100, 100, 100),),
-    dt=1e-3,
-)
+ASKED = dense(40, 50, 10)  # 5000 synapses, steps of 1 ms
 
 
 def mine(**limits):

@@ -36,7 +36,7 @@ from tracegrad.substrate.substrate import Substrate
 
 NAME = "reckon"  # what the rule is called on the command line
 # Shifts with which an untrained network learns digits: see the tests.
-USUAL = Reckon(trace_shift=7, signal_shift=8, output_shift=4, boost=2, readout_boost=6)
+USUAL = Reckon(trace_shift=7, signal_shift=8, output_shift=4, boost=9, readout_boost=9)
 FILES = {
     "traces.h": "presynaptic_traces.h",
     "rule.h": "reckon.h",
@@ -120,6 +120,7 @@ def _rule(rule: Reckon) -> Macros:
         "THRESHOLDS": list(rule.thresholds),
         "LEVELS": list(rule.levels),
         "TRACE_DECAY": rule.decay,
+        "TRACE_SHIFT": rule.trace_shift,
         "TRACE_GAIN": 8 << rule.trace_shift,
         "READOUT_TRACE_DECAY": rule.kappa,
         "READOUT_TRACE_GAIN": 2 << rule.trace_shift,

@@ -50,7 +50,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad study FILE             a grid of trainings, and its report
   tracegrad fidelity NEURON        how close rules come to the exact gradient
   tracegrad explain RULE           a rule in equations, derived from the neuron
-  tracegrad audit RULE             what a rule costs, and whom a weight change needs
+  tracegrad audit RULE [MODEL]     what a rule costs, and whom a weight change needs
   tracegrad cost RUN               what a network does on its data, and what learning adds
   tracegrad export c RUN           a trained network as C that goes on learning on a device
   tracegrad export nir RUN         a trained network, with its rule, as a NIR graph
@@ -61,6 +61,7 @@ HELP = """Online learning rules for spiking neural networks.
   tracegrad tasks show NAME        draw one sequence of a task
 
   NEURON is one of the list or yours: FILE.py:MyNeuron, with --neuron where there is no NEURON.
+  MODEL is a RUN, a TASK or a NEURON.
   tracegrad COMMAND --help: all options.
 """
 

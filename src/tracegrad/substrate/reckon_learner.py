@@ -17,14 +17,24 @@ from jaxtyping import Array, Float, Int, UInt32
 from tracegrad.model.connection import Dense
 from tracegrad.model.lif import LIF
 from tracegrad.model.network import Network
-from tracegrad.substrate.reckon import ONE, POINT, READOUT_POINT, WEIGHT, Layer8, Reckon
+from tracegrad.substrate.reckon import (
+    DRAW,
+    ONE,
+    POINT,
+    READOUT_DRAW,
+    READOUT_POINT,
+    WEIGHT,
+    Layer8,
+    Reckon,
+)
 from tracegrad.substrate.rounding import Lfsr
 from tracegrad.substrate.substrate import Placed, Substrate
 
 ROUNDING = Lfsr(width=15, taps=(15, 14), seed=0x1234)
 UPDATES = Lfsr(width=32, taps=(32, 22, 2, 1), seed=1)
 PATHS = ("0.layers.0.input.weight", "0.layers.0.recurrent.weight", "0.readout.input.weight")
-UNUSED = 8  # bits of a draw for a trace that the readout's, of 7, has not
+# Bits of a draw for a trace and for a weight that the readout's draw has not.
+TRACE_UNUSED, WEIGHT_UNUSED = POINT - READOUT_POINT, DRAW - READOUT_DRAW
 
 
 class LineTraces(NamedTuple):
@@ -93,7 +103,7 @@ class ReckonLearner(NamedTuple):
         return register, LineTraces(
             rule.trace(old.input, arrived[0], a),
             rule.trace(old.recurrent, arrived[1], b),
-            rule.readout_trace(old.readout, arrived[2], c >> jnp.uint32(UNUSED)),
+            rule.readout_trace(old.readout, arrived[2], c >> jnp.uint32(TRACE_UNUSED)),
         )
 
     def _weights(
@@ -107,7 +117,7 @@ class ReckonLearner(NamedTuple):
         return register, Layer8(
             rule.update(old.weight, hidden, traces.input, a),
             rule.without_diagonal(recurrent),
-            rule.update(old.readout, error, traces.readout, c, rule.readout_boost),
+            rule.readout_update(old.readout, error, traces.readout, c >> jnp.uint32(WEIGHT_UNUSED)),
         )
 
 
