@@ -15,7 +15,8 @@ from tracegrad.learn import influence as influences
 from tracegrad.learn.demand import demanded
 from tracegrad.learn.filter import OUTPUT
 from tracegrad.learn.local import Rows
-from tracegrad.learn.plans.event_kernels import Asked, Backward, Block, Cotangents, Forward, Kept
+from tracegrad.learn.plans.event_code import Asked
+from tracegrad.learn.plans.event_kernels import Backward, Block, Cotangents, Forward, Kept
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.reverse import AbstractReverse, Seen, Verdict
 from tracegrad.learn.signal import Feedback
