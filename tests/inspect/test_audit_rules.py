@@ -30,7 +30,8 @@ KAPPA = PLAIN + HIDDEN
 ONCE = (M + N) + 2 * N  # a trace that all neurons have in common; of coefficients one each
 READ_ONCE = (N + OUT) + OUT + OUT
 FACTORS = (M + N) + N + 2 * N + EMITTED + 1 + N + 4 * OUT + 1
-FULL = 2 * (N * HIDDEN + OUT * EVERY)  # of states and of outputs: no weight reaches down
+# On states, and the emission of each stage: no weight reaches down.
+FULL = N * HIDDEN + EMITTED + OUT * EVERY + 2 * OUT
 CREDIT = N * 2 + OUT
 GUESS = CREDIT * (CREDIT + OUT + 1)
 RATE = N * M + N * N + N  # a rate unit has one coefficient
@@ -43,10 +44,10 @@ WORDS = {
     "truncated_bptt": (0, 0, 0),
     "fptt": (0, 0, 0),
     "future_bptt": (9 * (WHOLE + M), 0, 1),
-    "rtrl": (FULL, 0, 2 * N + 2 * OUT * N),
-    "block": (FULL + N * HIDDEN, 0, 3 * N),
-    "snap": (FULL + N * HIDDEN, 0, 3 * N),
-    "ostl": (FULL, 0, 2 * N),
+    "rtrl": (FULL, 0, N + OUT * N),
+    "block": (FULL + N * HIDDEN, 0, 2 * N),
+    "snap": (FULL + N * HIDDEN, 0, 2 * N),
+    "ostl": (FULL, 0, N),
     "block_diagonal": (2 * HIDDEN + EMITTED + READ_ONCE, 0, 2 * N),
     "d_rtrl": (HIDDEN + EMITTED + READ_ONCE, 0, N),
     "eprop": (ONCE + HIDDEN + EMITTED + READ_ONCE, 0, 1 + N),

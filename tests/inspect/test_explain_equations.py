@@ -14,6 +14,7 @@ from tracegrad.inspect import notation as n
 from tracegrad.inspect.cell import labels
 from tracegrad.learn.filter import OUTPUT
 from tracegrad.learn.influence import eligibility
+from tracegrad.learn.influences.full import on_output
 from tracegrad.learn.local import local
 from tracegrad.learn.signal import Heard
 from tracegrad.model import NEURONS
@@ -412,10 +413,10 @@ def reach(found, stage, memories, index, source):
 
     old, new = (memory[index] for memory in memories)
     found.values |= {f"G_{k}[t-1]": of(g) for k, g in old.rows.items()}
-    found.values |= {"G_z[t-1]": of(old.output), "x_j": seen}
+    found.values |= {"G_z[t-1]": of(on_output(old, index)), "x_j": seen}
     found.values |= {
-        "G_z_k[t-1]": over_k(old.output),
-        "G_below_k[t]": over_k(memories[1][0].output),
+        "G_z_k[t-1]": over_k(on_output(old, index)),
+        "G_below_k[t]": over_k(on_output(memories[1][0], 0)),
     }
     for head, weights in (("V", stage.recurrent or {}), ("W", stage.weight)):
         for name, weight in at_port(stage, head, weights, "ik"):
@@ -425,7 +426,7 @@ def reach(found, stage, memories, index, source):
     for equation in found.equations("Influence")[:-1]:
         row = equation.left.name.removeprefix("G_").removesuffix("[t]")
         close(found.values[equation.left.name], of(new.rows[row]), row)
-    close(found.values["G_z[t]"], of(new.output), "output")
+    close(found.values["G_z[t]"], of(on_output(new, index)), "output")
 
 
 @pytest.mark.parametrize("name", cases(("gated",)))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from tracegrad.learn.demand import demanded
 from tracegrad.learn.filter import OUTPUT, Taps, through
 from tracegrad.learn.influence import (
     AbstractInfluence,
@@ -15,7 +16,7 @@ from tracegrad.learn.influence import (
     presynaptic,
     widths,
 )
-from tracegrad.learn.local import Local
+from tracegrad.learn.local import Local, Rows
 from tracegrad.model.network import Circuit, Moment
 from tracegrad.model.stage import Ports, Stage
 
@@ -26,12 +27,14 @@ Kept = tuple[Bool[Array, "batch n _"], ...]
 class Reach(NamedTuple):
     """Influence of all weights on one stage; every array is (batch, n, n_source, width).
 
-    `kept` says for each stage of origin which entries are carried; empty: all.
+    That on the output is not carried but put together where it is read, from the last emission,
+    (batch, n). `kept` says for each stage of origin which entries are carried; empty: all.
     """
 
     rows: dict[str, Columns]
-    output: Columns
     taps: dict[str, Columns]
+    emit: Rows
+    direct: Rows
     kept: Kept = ()
 
 
@@ -58,8 +61,16 @@ class Full(AbstractInfluence):
             sources = circuit.stages[: index + 1]
             empty = tuple(_zeros(source, stage.size, batch) for source in sources)
             here = taps if index < len(circuit.hidden) else {}
-            rows = {row: empty for row in stage.rest(batch).s}
-            reaches.append(Reach(rows, empty, {name: empty for name in here}))
+            still = jnp.zeros((batch, stage.size), stage.dtype)
+            rows = stage.rest(batch).s
+            reaches.append(
+                Reach(
+                    {row: empty for row in rows},
+                    {name: empty for name in here},
+                    {row: still for row in rows},
+                    {name: still for name in stage.coefficients},
+                )
+            )
         return tuple(reaches)
 
     def push(
@@ -72,24 +83,29 @@ class Full(AbstractInfluence):
     ) -> tuple[Reach, ...]:
         """Equation (1), up the stack."""
         done: list[Reach] = []
+        # Else XLA computes derivatives of a neuron again for every entry of its influence.
+        locals_ = jax.lax.optimization_barrier(locals_)
         for index, stage in enumerate(circuit.stages):
-            below = _below(circuit, [reach.output for reach in done], index)
-            coupled = [_mix(stage.weight, columns) for columns in below]
+            coupled = _from_below(circuit, done, index)
             if stage.recurrent is not None:
-                coupled.append(_mix(stage.recurrent, memory[index].output))
+                coupled.append(_couple(stage.recurrent, stage, memory[index], index))
             seen = presynaptic(stage, moment, index)
             reach = _push_stage(memory[index], locals_[index], coupled, seen, index)
-            here = taps if memory[index].taps else {}
-            filtered = through(here, memory[index].taps, reach.output)
-            done.append(reach._replace(taps=filtered))
+            if old := memory[index].taps:
+                reach = reach._replace(taps=through(taps, old, on_output(reach, index)))
+            done.append(reach)
         return tuple(done)
 
     def pull(self, circuit: Circuit, memory: tuple[Reach, ...], cotangents: Cotangents) -> Circuit:
         """Cotangent times influence, summed over neurons and the batch."""
         parts = []
-        for reach, cotangent in zip(memory, cotangents, strict=True):
-            read = {OUTPUT: reach.output, **reach.taps}
-            parts.extend(_read(circuit, c, read[name]) for name, c in cotangent.items())
+        for index, (reach, cotangent) in enumerate(zip(memory, cotangents, strict=True)):
+            for name, c in cotangent.items():
+                if name == OUTPUT and c.ndim == 2:
+                    parts.append(_read_output(circuit, c, reach, index))
+                else:
+                    columns = on_output(reach, index) if name == OUTPUT else reach.taps[name]
+                    parts.append(_read(circuit, c, columns))
         columns: Columns = _total(parts)
         stages = tuple(
             source.as_gradient(stage) for source, stage in zip(columns, circuit.stages, strict=True)
@@ -109,6 +125,20 @@ def _read(circuit: Circuit, cotangent: Float[Array, "batch n *units"], columns: 
     )
 
 
+def _read_output(
+    circuit: Circuit, cotangent: Float[Array, "batch n"], reach: Reach, index: int
+) -> Columns:
+    """The same for the output, whose influence is not put together for it."""
+    emitted = _emitting(circuit.stages[index])
+    columns = _total([_read(circuit, cotangent * reach.emit[r], reach.rows[r]) for r in emitted])
+    own = columns[index]
+    direct = {
+        c: g + jnp.sum(cotangent * reach.direct[c], axis=0)[:, None]
+        for c, g in own.coefficients.items()
+    }
+    return (*columns[:index], own._replace(coefficients=direct), *columns[index + 1 :])
+
+
 def _total(parts: list[Columns]) -> Columns:
     """The sum of influences, of which those from below lack the last stages of origin."""
     return tuple(
@@ -122,13 +152,16 @@ def _zeros(source: Stage, n: int, batch: int) -> Sources:
     return widths(source, lambda w: jnp.zeros((batch, n, source.size, w), source.dtype))
 
 
-def _below(circuit: Circuit, outputs: list[Columns], index: int) -> list[Columns]:
+def _from_below(circuit: Circuit, done: list[Reach], index: int) -> list[dict[str, Columns]]:
     """Influence on what stage `index` receives from the layers below it (none for the first)."""
+    stage = circuit.stages[index]
     if index == 0:
         return []
     if index == len(circuit.hidden) and circuit.all_layers:
-        return [tuple(_stacked(circuit, outputs, source) for source in range(index))]
-    return [outputs[-1]]
+        outputs = [on_output(reach, below) for below, reach in enumerate(done)]
+        stacked = tuple(_stacked(circuit, outputs, source) for source in range(index))
+        return [{port: _mix(weight[None], stacked) for port, weight in stage.weight.items()}]
+    return [_couple(stage.weight, circuit.stages[index - 1], done[-1], index - 1)]
 
 
 def _stacked(circuit: Circuit, outputs: list[Columns], source: int) -> Sources:
@@ -139,21 +172,42 @@ def _stacked(circuit: Circuit, outputs: list[Columns], source: int) -> Sources:
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *nothing, *found)
 
 
-def _mix(weights: Ports, columns: Columns) -> dict[str, Columns]:
-    """Carry influence through a connection, into each port."""
+def _couple(weights: Ports, source: Stage, reach: Reach, index: int) -> dict[str, Columns]:
+    """Influence of a stage's output carried through a connection, into each port.
+
+    Emission scales the connection and not the influence, which is larger.
+    """
 
     def into(weight: Float[Array, "n m"]) -> Columns:
-        return jax.tree.map(lambda g: _through(weight, g), columns)
+        emitted = {row: weight[None] * reach.emit[row][:, None, :] for row in _emitting(source)}
+        columns = _total([_mix(scaled, reach.rows[row]) for row, scaled in emitted.items()])
+        own = columns[index]
+        direct = {
+            c: g + (weight[None] * reach.direct[c][:, None, :])[..., None]
+            for c, g in own.coefficients.items()
+        }
+        own = own._replace(coefficients=direct)
+        return (*columns[:index], own, *columns[index + 1 :])
 
     return {port: into(weight) for port, weight in weights.items()}
 
 
-def _through(
-    weight: Float[Array, "n m"], g: Float[Array, "batch m source width"]
-) -> Float[Array, "batch n source width"]:
-    """One product a sample; the contraction of all at once would have to be turned afterwards."""
-    flat = jnp.matmul(weight[None], g.reshape(*g.shape[:2], -1))
-    return flat.reshape(g.shape[0], weight.shape[0], *g.shape[2:])
+def _emitting(stage: Stage) -> list[str]:
+    """States that the output depends on."""
+    one = (stage.coefficients, {row: a[0] for row, a in stage.rest(1).s.items()})
+    read = demanded(lambda c, s: stage.neuron.output(c, s), *one)
+    _, named = jax.tree.unflatten(jax.tree.structure(one), read)
+    return [row for row, needed in named.items() if needed]
+
+
+def _mix(weight: Float[Array, "samples n m"], columns: Columns) -> Columns:
+    """Carry influence through a connection, one for all samples or each; a product a sample."""
+
+    def through(g: Float[Array, "batch m source width"]) -> Float[Array, "batch n source width"]:
+        flat = jnp.matmul(weight, g.reshape(*g.shape[:2], -1))
+        return flat.reshape(g.shape[0], weight.shape[1], *g.shape[2:])
+
+    return jax.tree.map(through, columns)
 
 
 def _scale(values: Float[Array, "batch n"], columns: Columns) -> Columns:
@@ -174,21 +228,27 @@ def _place(added: Sources, columns: Columns, index: int) -> Columns:
 def _push_stage(
     old: Reach, here: Local, coupled: list[dict[str, Columns]], seen: Sources, index: int
 ) -> Reach:
-    nothing = {c: jnp.zeros_like(value) for c, value in here.direct.items()}
     rows = {}
     for row in here.own:
-        parts = [_scale(here.own[row][col], old.rows[col]) for col in old.rows]
-        parts.append(_scale(here.echo[row], old.output))
+        parts = [
+            _scale(here.own[row][col] + here.echo[row] * old.emit[col], old.rows[col])
+            for col in old.rows
+        ]
         parts.extend(
             _scale(here.drive[row][port], columns)
             for mixed in coupled
             for port, columns in mixed.items()
         )
-        added = forcing(here, row, here.echo, nothing, seen)
+        added = forcing(here, row, here.echo, old.direct, seen)
         rows[row] = _keep(old.kept, _place(added, _total(parts), index))
-    output = _total([_scale(here.emit[row], rows[row]) for row in rows])
-    direct = {c: value[..., None] for c, value in here.direct.items()}
-    return Reach(rows, _place_direct(direct, output, index), {}, old.kept)
+    return Reach(rows, {}, here.emit, here.direct, old.kept)
+
+
+def on_output(reach: Reach, index: int) -> Columns:
+    """Influence on the output: emit times that on the states, plus direct dependence."""
+    columns = _total([_scale(emit, reach.rows[row]) for row, emit in reach.emit.items()])
+    direct = {c: value[..., None] for c, value in reach.direct.items()}
+    return _place_direct(direct, columns, index)
 
 
 def _keep(kept: Kept, columns: Columns) -> Columns:
