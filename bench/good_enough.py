@@ -18,6 +18,7 @@ from tracegrad.study.summary import Summary, summaries
 
 FOLDER = Path(__file__).parent / "studies" / "results"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "when_is_it_good_enough.md"
+APART = ("rule", "signal", "network.recurrent")  # settings that make no folds
 POINT = 0.01  # of accuracy: within it of BPTT counts as equal
 HEAD = f"""# When is it good enough?
 
@@ -53,7 +54,7 @@ def sentences(found: list[Summary]) -> str:
     rules: dict[str, list[Paired]] = {}
     for summary in found:
         if summary.paired is not None and summary.accuracy is not None:
-            who = {n: summary.settings[n] for n in ("rule", "signal") if n in summary.settings}
+            who = {n: summary.settings[n] for n in APART if n in summary.settings}
             rules.setdefault(label(who), []).append(summary.paired)
     return "\n".join(
         sentence(who, gaps[0], "seed")

@@ -45,9 +45,11 @@ def studied() -> list[Results]:
 
 
 def named(summary: Summary) -> str:
-    """The rule of a group, with its signal and the speaker left out where these are given."""
-    signal, speaker = map(summary.settings.get, ("signal", "task_options.speaker"))
-    more = (f" ({signal} feedback)" if signal else "") + (f", without {speaker}" if speaker else "")
+    """The rule of a group, and what else of it a study varies."""
+    told = summary.settings
+    more = f" ({told['signal']} feedback)" if told.get("signal") else ""
+    more += f", without {told['task_options.speaker']}" if "task_options.speaker" in told else ""
+    more += ", recurrent" if told.get("network.recurrent") else ""
     return f"`{summary.rule}`{more}"
 
 
