@@ -49,7 +49,7 @@ def named(summary: Summary) -> str:
     told = summary.settings
     more = f" ({told['signal']} feedback)" if told.get("signal") else ""
     more += f", without {told['task_options.speaker']}" if "task_options.speaker" in told else ""
-    more += ", recurrent" if told.get("network.recurrent") else ""
+    more += " (recurrent)" if told.get("network.recurrent") else ""
     return f"`{summary.rule}`{more}"
 
 
