@@ -66,7 +66,9 @@ def test_what_is_done_is_recorded_at_once_and_what_breaks_a_reader_is_not(fuzzin
 
 
 @pytest.mark.parametrize(
-    ("memory", "parts"), [(222, [30, 60, 120, 240, 150]), (500, [30] * 20)], ids=["little", "much"]
+    ("memory", "parts"),
+    [(222, [10, 20, 40, 80, 160, 240, 50]), (500, [10] * 60)],
+    ids=["little", "much"],
 )
 def test_a_process_lives_longer_while_it_takes_little_memory(fuzzing, monkeypatch, memory, parts):
     lived = []
