@@ -87,7 +87,7 @@ static int sort_events(Lists *lists, const Backward *f, int64_t group, int own) 
       const int graded = here[r] && now.mark[words(lines)];
       for (int64_t e = 0; e < here[r]; e++) {
         const int32_t key = line[found++];
-        const REAL value = !graded ? 1 : now.row.byte ? now.row.byte[key] : now.row.real[key];
+        const REAL value = graded ? value_at(now.row, key) : 1;
         event[start[key + 1]++] = (Event){value, (int32_t)r};
       }
     }

@@ -25,6 +25,7 @@ static Input input(XLA_FFI_CallFrame *frame, int64_t i) {
 static Input input_at(Input xs, int64_t place) {
   return xs.byte ? (Input){NULL, xs.byte + place} : (Input){xs.real + place, NULL};
 }
+static REAL value_at(Input row, int64_t k) { return row.byte ? (REAL)row.byte[k] : row.real[k]; }
 
 /* Bit k is set where row[k] is another value, for k < 16. */
 static unsigned bytes_differ(const uint8_t *restrict row, uint8_t value) {
@@ -88,7 +89,7 @@ static unsigned mark_rest(Input row, int64_t rest, unsigned *restrict graded) {
   }
 #endif
   for (int64_t k = 0; k < rest; k++) {
-    const REAL value = row.byte ? (REAL)row.byte[k] : row.real[k];
+    const REAL value = value_at(row, k);
     set |= (unsigned)(value != 0) << k;
     *graded |= value != 0 && value != 1;
   }

@@ -31,7 +31,6 @@ static void ask_for(const REAL *from, int64_t n, const int written) {
 enum { SIDE = 16 };
 static int64_t padded(int64_t n) { return (n + SIDE - 1) / SIDE * SIDE; }
 
-/* A tile turned in place. */
 #if defined(__AVX512F__)
 /* Pairs of lines, `half` apart, give each other the half of their columns that the other lacks. */
 static inline __attribute__((always_inline)) void swap_halves(__m512 *restrict line,
@@ -49,6 +48,7 @@ static inline __attribute__((always_inline)) void swap_halves(__m512 *restrict l
   }
 }
 #endif
+/* A tile turned in place. */
 static void turn(REAL tile[SIDE][SIDE]) {
 #if defined(__AVX512F__)
   if (sizeof(REAL) == 4) {

@@ -28,7 +28,8 @@ class Reach(NamedTuple):
     """Influence of all weights on one stage; every array is (batch, n, n_source, width).
 
     That on the output is not carried but put together where it is read, from the last emission,
-    (batch, n). `kept` says for each stage of origin which entries are carried; empty: all.
+    (batch, n), of the states that emit. `kept` says for each stage of origin which entries are
+    carried; empty: all.
     """
 
     rows: dict[str, Columns]
@@ -67,7 +68,7 @@ class Full(AbstractInfluence):
                 Reach(
                     {row: empty for row in rows},
                     {name: empty for name in here},
-                    {row: still for row in rows},
+                    {row: still for row in _emitting(stage)},
                     {name: still for name in stage.coefficients},
                 )
             )
@@ -88,7 +89,7 @@ class Full(AbstractInfluence):
         for index, stage in enumerate(circuit.stages):
             coupled = _from_below(circuit, done, index)
             if stage.recurrent is not None:
-                coupled.append(_couple(stage.recurrent, stage, memory[index], index))
+                coupled.append(_couple(stage.recurrent, memory[index], index))
             seen = presynaptic(stage, moment, index)
             reach = _push_stage(memory[index], locals_[index], coupled, seen, index)
             if old := memory[index].taps:
@@ -129,14 +130,9 @@ def _read_output(
     circuit: Circuit, cotangent: Float[Array, "batch n"], reach: Reach, index: int
 ) -> Columns:
     """The same for the output, whose influence is not put together for it."""
-    emitted = _emitting(circuit.stages[index])
-    columns = _total([_read(circuit, cotangent * reach.emit[r], reach.rows[r]) for r in emitted])
-    own = columns[index]
-    direct = {
-        c: g + jnp.sum(cotangent * reach.direct[c], axis=0)[:, None]
-        for c, g in own.coefficients.items()
-    }
-    return (*columns[:index], own._replace(coefficients=direct), *columns[index + 1 :])
+    emitted = [_read(circuit, cotangent * e, reach.rows[row]) for row, e in reach.emit.items()]
+    direct = {c: jnp.sum(cotangent * d, axis=0)[:, None] for c, d in reach.direct.items()}
+    return _add_direct(_total(emitted), index, direct)
 
 
 def _total(parts: list[Columns]) -> Columns:
@@ -161,7 +157,7 @@ def _from_below(circuit: Circuit, done: list[Reach], index: int) -> list[dict[st
         outputs = [on_output(reach, below) for below, reach in enumerate(done)]
         stacked = tuple(_stacked(circuit, outputs, source) for source in range(index))
         return [{port: _mix(weight[None], stacked) for port, weight in stage.weight.items()}]
-    return [_couple(stage.weight, circuit.stages[index - 1], done[-1], index - 1)]
+    return [_couple(stage.weight, done[-1], index - 1)]
 
 
 def _stacked(circuit: Circuit, outputs: list[Columns], source: int) -> Sources:
@@ -172,22 +168,19 @@ def _stacked(circuit: Circuit, outputs: list[Columns], source: int) -> Sources:
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *nothing, *found)
 
 
-def _couple(weights: Ports, source: Stage, reach: Reach, index: int) -> dict[str, Columns]:
+def _couple(weights: Ports, reach: Reach, index: int) -> dict[str, Columns]:
     """Influence of a stage's output carried through a connection, into each port.
 
     Emission scales the connection and not the influence, which is larger.
     """
 
+    def through(weight: Float[Array, "n m"], emitted: Float[Array, "batch m"]) -> Array:
+        return weight[None] * emitted[:, None, :]
+
     def into(weight: Float[Array, "n m"]) -> Columns:
-        emitted = {row: weight[None] * reach.emit[row][:, None, :] for row in _emitting(source)}
-        columns = _total([_mix(scaled, reach.rows[row]) for row, scaled in emitted.items()])
-        own = columns[index]
-        direct = {
-            c: g + (weight[None] * reach.direct[c][:, None, :])[..., None]
-            for c, g in own.coefficients.items()
-        }
-        own = own._replace(coefficients=direct)
-        return (*columns[:index], own, *columns[index + 1 :])
+        parts = [_mix(through(weight, e), reach.rows[row]) for row, e in reach.emit.items()]
+        direct = {c: through(weight, d)[..., None] for c, d in reach.direct.items()}
+        return _add_direct(_total(parts), index, direct)
 
     return {port: into(weight) for port, weight in weights.items()}
 
@@ -217,12 +210,13 @@ def _scale(values: Float[Array, "batch n"], columns: Columns) -> Columns:
 def _place(added: Sources, columns: Columns, index: int) -> Columns:
     """Add what a stage's own weights do to its own neurons: the diagonal of the neuron axes."""
 
-    def diagonal(g: Array, a: Array) -> Array:
-        eye = jnp.eye(a.shape[1], dtype=a.dtype)
-        return g + eye[None, :, :, None] * a[:, :, None, :]
-
-    own = jax.tree.map(diagonal, columns[index], added)
+    own = jax.tree.map(lambda g, a: g + _diagonal(a) * a[:, :, None, :], columns[index], added)
     return (*columns[:index], own, *columns[index + 1 :])
+
+
+def _diagonal(a: Float[Array, "batch n *_"]) -> Float[Array, "1 n n 1"]:
+    """One where a neuron meets itself."""
+    return jnp.eye(a.shape[1], dtype=a.dtype)[None, :, :, None]
 
 
 def _push_stage(
@@ -230,10 +224,9 @@ def _push_stage(
 ) -> Reach:
     rows = {}
     for row in here.own:
-        parts = [
-            _scale(here.own[row][col] + here.echo[row] * old.emit[col], old.rows[col])
-            for col in old.rows
-        ]
+        own = dict(here.own[row])
+        own |= {col: own[col] + here.echo[row] * emitted for col, emitted in old.emit.items()}
+        parts = [_scale(own[col], old.rows[col]) for col in old.rows]
         parts.extend(
             _scale(here.drive[row][port], columns)
             for mixed in coupled
@@ -241,14 +234,15 @@ def _push_stage(
         )
         added = forcing(here, row, here.echo, old.direct, seen)
         rows[row] = _keep(old.kept, _place(added, _total(parts), index))
-    return Reach(rows, {}, here.emit, here.direct, old.kept)
+    emit = {row: here.emit[row] for row in old.emit}
+    return Reach(rows, {}, emit, here.direct, old.kept)
 
 
 def on_output(reach: Reach, index: int) -> Columns:
     """Influence on the output: emit times that on the states, plus direct dependence."""
-    columns = _total([_scale(emit, reach.rows[row]) for row, emit in reach.emit.items()])
-    direct = {c: value[..., None] for c, value in reach.direct.items()}
-    return _place_direct(direct, columns, index)
+    columns = _total([_scale(e, reach.rows[row]) for row, e in reach.emit.items()])
+    direct = {c: d[:, :, None, None] * _diagonal(d) for c, d in reach.direct.items()}
+    return _add_direct(columns, index, direct)
 
 
 def _keep(kept: Kept, columns: Columns) -> Columns:
@@ -261,14 +255,8 @@ def _keep(kept: Kept, columns: Columns) -> Columns:
     )
 
 
-def _place_direct(direct: dict[str, Array], columns: Columns, index: int) -> Columns:
+def _add_direct(columns: Columns, index: int, direct: Rows) -> Columns:
     """Add the direct dependence of outputs on the coefficients of their own neuron."""
     own = columns[index]
-    placed = _place(
-        Sources({}, None, None, direct), (Sources({}, None, None, own.coefficients),), 0
-    )[0]
-    return (
-        *columns[:index],
-        own._replace(coefficients=placed.coefficients),
-        *columns[index + 1 :],
-    )
+    more = {c: g + direct[c] for c, g in own.coefficients.items()}
+    return (*columns[:index], own._replace(coefficients=more), *columns[index + 1 :])
