@@ -20,7 +20,7 @@ KEPT = ROOT / ".cache" / "fuzz"  # inputs that reached something new, by target
 TESTS = ROOT / "tests"
 SECONDS, MEMORY = 5, 1024  # of a core for one input, and MiB that the process may have
 STUCK = 1200  # seconds of one input, waiting for a core included: code that no signal interrupts
-# Seconds of a process at first, and at most: atheris loses up to 50 kB an input where generators
+# Seconds of a process at first, and at most: atheris loses 20 to 130 kB an input where generators
 # are instrumented (without it the same inputs take none), so that one lives longer only while it
 # has taken little of the memory.
 FIRST, LONGEST = 10, 240
