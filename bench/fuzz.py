@@ -20,11 +20,12 @@ KEPT = ROOT / ".cache" / "fuzz"  # inputs that reached something new, by target
 TESTS = ROOT / "tests"
 SECONDS, MEMORY = 5, 1024  # of a core for one input, and MiB that the process may have
 STUCK = 1200  # seconds of one input, waiting for a core included: code that no signal interrupts
-# Seconds of a process at first, and at most: atheris loses 20 to 130 kB an input where generators
-# are instrumented (without it the same inputs take none), so that one lives longer only while it
-# has taken little of the memory.
-FIRST, LONGEST = 10, 240
+# New inputs of a process at first, and its seconds at most: atheris loses 20 to 130 kB an input
+# where generators are instrumented (without it the same inputs take none), so that the next one
+# takes twice as many only where this one has taken little of the memory.
+FIRST, LONGEST = 2000, 240
 DONE = re.compile(r"#(\d+)\s+DONE\s+cov: (\d+) ft: \d+ corp: (\d+)/\S+ .*rss: (\d+)Mb")
+LIVED = re.compile(r"Done \d+ runs in (\d+) second")
 
 
 def targets() -> list[str]:
@@ -45,27 +46,28 @@ def fuzz(name: str, seconds: int) -> dict:
     """One target for so long, or until something is found: then the end of what was said."""
     row = {"target": name, "inputs": 0, "seconds": seconds, "coverage": 0, "kept": 0}
     row |= {"memory_mib": 0, "found": None}
-    left, part = seconds, FIRST
-    while left:
-        part = min(part, left)
-        done = sliced(name, part)
-        found = DONE.search(done.stderr)
-        if done.returncode or found is None:
+    left, inputs = seconds, FIRST
+    while left > 0:
+        done = sliced(name, min(left, LONGEST), inputs)
+        found, lived = DONE.search(done.stderr), LIVED.search(done.stderr)
+        if done.returncode or found is None or lived is None:
             return row | {"found": done.stdout[-2000:] + done.stderr[-4000:]}
         runs, *sizes = map(int, found.groups())
         row["inputs"] += runs
         for key, size in zip(("coverage", "kept", "memory_mib"), sizes, strict=True):
             row[key] = max(row[key], size)
-        left -= part
-        part = min(2 * part, LONGEST) if row["memory_mib"] < MEMORY / 3 else FIRST
+        left -= int(lived[1])
+        inputs = 2 * inputs if sizes[-1] < MEMORY / 3 else FIRST
     return row
 
 
-def sliced(name: str, seconds: int) -> subprocess.CompletedProcess:
-    """A process that goes on from what those before it kept."""
+def sliced(name: str, seconds: int, inputs: int) -> subprocess.CompletedProcess:
+    """A process that goes on from what those before it kept, which it tries once more first."""
     folder = KEPT / re.sub(r"\W+", "-", name)
     folder.mkdir(parents=True, exist_ok=True)
-    options = (f"-max_total_time={seconds}", f"-timeout={STUCK}", f"-rss_limit_mb={MEMORY}")
+    most = inputs + len(list(folder.iterdir()))
+    limits = (f"-max_total_time={seconds}", f"-runs={most}")
+    options = (*limits, f"-timeout={STUCK}", f"-rss_limit_mb={MEMORY}")
     call = [str(PYTHON), str(TESTS / "fuzz_run.py"), name, str(folder), str(SECONDS), *options]
     return subprocess.run(
         [*call, f"-artifact_prefix={folder.parent}/found-{folder.name}-"],

@@ -66,21 +66,36 @@ def test_what_is_done_is_recorded_at_once_and_what_breaks_a_reader_is_not(fuzzin
 
 
 @pytest.mark.parametrize(
-    ("memory", "parts"),
-    [(222, [10, 20, 40, 80, 160, 240, 50]), (500, [10] * 60)],
+    ("memory", "inputs"),
+    [(222, [2000, 4000, 8000, 16000, 32000, 64000]), (500, [2000] * 6)],
     ids=["little", "much"],
 )
-def test_a_process_lives_longer_while_it_takes_little_memory(fuzzing, monkeypatch, memory, parts):
-    lived = []
+def test_a_process_takes_more_inputs_while_it_takes_little_memory(
+    fuzzing, monkeypatch, memory, inputs
+):
+    asked = []
 
-    def sliced(name: str, seconds: int) -> CompletedProcess:
-        lived.append(seconds)
-        said = f"#7\tDONE   cov: 5 ft: 6 corp: 3/9b exec/s: 1 rss: {memory}Mb"
-        return CompletedProcess([], 0, "", said)
+    def sliced(name: str, seconds: int, inputs: int) -> CompletedProcess:
+        asked.append((seconds, inputs))
+        said = f"#7\tDONE   cov: 5 ft: 6 corp: 3/9b exec/s: 1 rss: {memory}Mb\nDone 7 runs in 110 s"
+        return CompletedProcess([], 0, "", said + "econd(s)")
 
     monkeypatch.setattr(fuzzing, "sliced", sliced)
     assert fuzzing.fuzz("a", 600) == {
-        "target": "a", "inputs": 7 * len(parts), "seconds": 600, "coverage": 5, "kept": 3,
+        "target": "a", "inputs": 42, "seconds": 600, "coverage": 5, "kept": 3,
         "memory_mib": memory, "found": None,
     }  # fmt: skip
-    assert lived == parts
+    assert asked == list(zip([240, 240, 240, 240, 160, 50], inputs, strict=True))
+
+
+def test_a_process_ends_by_inputs_beside_those_that_it_begins_with(fuzzing, monkeypatch, tmp_path):
+    called = []
+    monkeypatch.setattr(fuzzing, "KEPT", tmp_path)
+    monkeypatch.setattr(
+        fuzzing.subprocess, "run", lambda call, **rest: called.append(call) or "done"
+    )
+    (tmp_path / "a-b").mkdir()
+    for name in "xyz":
+        (tmp_path / "a-b" / name).touch()
+    assert fuzzing.sliced("a b", 9, 20) == "done"
+    assert {"-max_total_time=9", "-runs=23"} <= set(called[0])
