@@ -27,6 +27,8 @@ TITLES = {
     "layer",
     "braille": "**Braille letters**: tactile events of 12 taxels, 256 steps, 878 for training, "
     "280 for the test",
+    "ecg_qtdb": "**ECG**: which of six waves, at every one of 1300 steps, QT database, 200 ALIF neurons",
+    "nmnist_small": "**N-MNIST**: 1000 recordings for training, 100 for the test, two convolutions",
     "braille_late": "**Braille letters, told late**: steps of 40 ms, an answer in the last "
     "quarter, settings of `bench/braille_late.py`",
 }
@@ -182,6 +184,8 @@ PARTS = {
     "digits": accuracy,
     "spoken_digits": accuracy,
     "braille": accuracy,
+    "ecg_qtdb": accuracy,
+    "nmnist_small": accuracy,
     "braille_late": accuracy,
     "pattern_generation": pattern_generation,
     "speed": headlines,
