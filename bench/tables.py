@@ -27,7 +27,8 @@ TITLES = {
     "layer",
     "braille": "**Braille letters**: tactile events of 12 taxels, 256 steps, 878 for training, "
     "280 for the test",
-    "ecg_qtdb": "**ECG**: which of six waves, at every one of 1300 steps, QT database, 200 ALIF neurons",
+    "ecg_qtdb": "**ECG**: which of six waves, asked at each of 1300 steps, QT database, 200 "
+    "ALIF neurons",
     "nmnist_small": "**N-MNIST**: 1000 recordings for training, 100 for the test, two convolutions",
     "braille_late": "**Braille letters, told late**: steps of 40 ms, an answer in the last "
     "quarter, settings of `bench/braille_late.py`",
@@ -197,7 +198,7 @@ def section() -> str:
     intro = (
         "Test accuracy of the last epoch, mean ± standard deviation over seeds, with the defaults "
         "of\n`tracegrad train TASK --rule RULE`: one set of settings a task for all rules, BPTT "
-        "included. Those of spoken\ndigits and Braille letters were tuned with `block_diagonal` on "
+        "included. Those of spoken\ndigits, Braille letters and ECG were tuned with `block_diagonal` on "
         "held-out training sequences; a later\nsetting for Braille letters "
         "was put back after its test accuracy was seen to be lower; letters told late have "
         "settings\nof their own, found in the same way. "

@@ -117,9 +117,9 @@ def tasks() -> Iterable[str]:
     """Accuracy on tasks where BPTT was trained too."""
     yield "## As good as BPTT? {#accuracy}"
     yield (
-        "Real tasks with the defaults of the command line, one recurrent layer but where convolutions "
-        "are named; the last with "
-        "settings of its own, the same for all rules: `bench/braille_late.py`."
+        "Real tasks with the defaults of the command line, one recurrent layer but where "
+        "convolutions are named; the last with settings of its own, the same for all rules: "
+        "`bench/braille_late.py`."
     )
     lines = []
     for name, title in REAL.items():

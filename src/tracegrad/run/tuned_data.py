@@ -1,8 +1,8 @@
 """Tuned data: settings for the real sets that are read from disk.
 
-They follow the tasks of `tuned` that are most alike, but for those of ECG, which were found on
-held-out fifths of its training set; none was searched for on a test set. Those of the sets that were not at hand (SHD, SSC, N-MNIST, DVS Gesture, Speech Commands) were only run on
-small files of their format.
+They follow the tasks of `tuned` that are most alike, but for ECG's, which were found on held-out
+fifths of its training set; none was searched for on a test set. Those of the sets that were not at
+hand (SHD, SSC, N-MNIST, DVS Gesture, Speech Commands) were only run on small files of their format.
 """
 
 from tracegrad.run.config import Config, LearningConfig, NetworkConfig
