@@ -198,8 +198,8 @@ def section() -> str:
     intro = (
         "Test accuracy of the last epoch, mean ± standard deviation over seeds, with the defaults "
         "of\n`tracegrad train TASK --rule RULE`: one set of settings a task for all rules, BPTT "
-        "included. Those of spoken\ndigits, Braille letters and ECG were tuned with `block_diagonal` "
-        "on held-out training sequences; a later\nsetting for Braille letters "
+        "included. Those of spoken\ndigits, Braille letters and ECG were tuned with "
+        "`block_diagonal` on held-out training sequences; a later\nsetting for Braille letters "
         "was put back after its test accuracy was seen to be lower; letters told late have "
         "settings\nof their own, found in the same way. "
         "An online rule makes\n"
