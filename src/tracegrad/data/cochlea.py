@@ -161,7 +161,7 @@ class Cochlea:
     `loudness` is the root mean square of the sound, 0.3 as in the source; `ramp` seconds at either
     end are faded with half a Hann window (ours, 30 ms); inside, `rate` hertz are computed (ours,
     24 kHz, half the rate of SHD's recordings, as in the source), whatever the rate of the sound.
-    Costs some eight seconds for a second of sound, more for the first of a length, and 100 MB.
+    Costs some two seconds for a second of sound, two more for the first of a length, and 200 MB.
 
         events = Cochlea()(signal, 16000, np.random.default_rng(0))  # 700 lines
     """
@@ -219,7 +219,7 @@ class Cochlea:
         return signal * window
 
 
-@lru_cache(maxsize=2)  # sounds of like length share it; some 50 MB each
+@lru_cache(maxsize=4)  # sounds of like length share it: powers of two, speech has four or so
 def _gain(
     membrane: BasilarMembrane, bins: int, spacing: float
 ) -> Complex128[np.ndarray, "channels F"]:

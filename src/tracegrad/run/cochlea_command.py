@@ -26,7 +26,7 @@ class CochleaOptions:
 
 
 def cochlea(arguments: list[str]) -> None:
-    """Hear every sound of a folder; some eight seconds of work for a second of sound."""
+    """Hear every sound of a folder; some two seconds of work for a second of sound."""
     if {"-h", "--help"} & set(arguments):
         parse(CochleaOptions(), "data cochlea DIR OUT.h5", ["--help"])
     if len(arguments) < 2 or any(name.startswith("-") for name in arguments[:2]):
