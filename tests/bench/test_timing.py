@@ -16,10 +16,16 @@ def row(name: str, seconds: float, log: list[str], memory: int = 2**20) -> Row:
 
 def test_rows_take_turns_after_one_run_to_warm_up():
     log: list[str] = []
-    found = {name: row(name, 0.0, log) for name in "abc"}
+    found = {name: row(name, 0.25, log) for name in "abc"}
     times = timed(found, 0.0, least=2)
     assert log == [*"abc", *"abc", *"abc"]
-    assert times == {name: [0.0, 0.0] for name in "abc"}
+    assert times == {name: [0.25, 0.25] for name in "abc"}
+
+
+def test_a_turn_of_short_runs_lasts_a_tenth_of_a_second():
+    log: list[str] = []
+    timed({"slow": row("slow", 0.25, log), "fast": row("fast", 0.03, log)}, 1.0)
+    assert "".join(name[0] for name in log[2:13]) == "sffffsffffs"
 
 
 def test_every_row_has_an_equal_share_of_the_time():
