@@ -1,5 +1,9 @@
-"""Write docs/when_is_it_good_enough.md from the exported results of studies, and nothing else."""
+"""Write docs/when_is_it_good_enough.md from the exported results of studies, and nothing else.
 
+With `--pictures`, learning curves of every study are drawn anew too.
+"""
+
+import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +15,7 @@ from tables import table as plain
 
 from tracegrad.study.export import load_export
 from tracegrad.study.report import by_task, table
+from tracegrad.study.report_pictures import COLOURS, draw_learning
 from tracegrad.study.statistics import METHOD, Paired, paired
 from tracegrad.study.store import Results
 from tracegrad.study.study import label
@@ -18,6 +23,7 @@ from tracegrad.study.summary import Summary, summaries
 
 FOLDER = Path(__file__).parent / "studies" / "results"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "when_is_it_good_enough.md"
+IMAGES = PAGE.parent / "images" / "studies"
 APART = ("rule", "signal", "network.recurrent")  # settings that make no folds
 POINT = 0.01  # of accuracy: within it of BPTT counts as equal
 HEAD = f"""# When is it good enough?
@@ -70,6 +76,8 @@ def part(results: Results) -> list[str]:
     texts = [f"## {results.name}", results.question]
     for task, some in by_task(found).items():
         texts += [f"**{task}**", table(some), *filter(None, [sentences(some)])]
+        if (IMAGES / results.name / f"learning-{task}.png").is_file():
+            texts.append(f"![Learning curves](images/studies/{results.name}/learning-{task}.png)")
     rows = results.cells
     wanted = len(results.plan["groups"]) * results.plan["seeds"]
     commits = sorted({row.outcome.environment["commit"] for row in rows})
@@ -82,6 +90,16 @@ def part(results: Results) -> list[str]:
         f"{', '.join(commits)}."
     )
     return texts
+
+
+def draw() -> None:
+    """Learning curves of every task of every study, where each curve has a colour of its own."""
+    for path in sorted(FOLDER.glob("*.json")):
+        results = load_export(path)
+        for task, some in by_task(summaries(results)).items():
+            if 0 < sum(bool(summary.done) for summary in some) <= len(COLOURS):
+                (IMAGES / results.name).mkdir(parents=True, exist_ok=True)
+                draw_learning(some, IMAGES / results.name, task)
 
 
 def rounds_to(level: float, rows: list[dict]) -> str:
@@ -134,5 +152,14 @@ def page() -> str:
     return "\n\n".join(texts) + "\n"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Pictures where asked for, then the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", action="store_true")
+    if parser.parse_args().pictures:
+        draw()
     PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

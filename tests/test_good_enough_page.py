@@ -40,6 +40,14 @@ def test_means_of_the_page_are_those_of_the_cells(made):
                 assert f"| {100 * np.mean(right):.1f}" in text, (path.name, group)
 
 
+def test_learning_curves_are_on_the_page_where_each_has_a_colour(made):
+    text = made.PAGE.read_text()
+    for path in made.FOLDER.glob("*.json"):
+        for task, some in made.by_task(made.summaries(load_export(path))).items():
+            few = 0 < sum(bool(summary.done) for summary in some) <= len(made.COLOURS)
+            assert (f"images/studies/{path.stem}/learning-{task}.png" in text) == few
+
+
 def test_results_are_of_the_study_beside_them_and_of_a_clean_commit(made):
     for path in made.FOLDER.glob("*.json"):
         found = load_export(path)
