@@ -34,6 +34,14 @@ def test_a_page_shows_its_recipe_and_how_it_is_trained(pages):
     assert not re.search(r"at 0x", (pages.PAGES / "randman.md").read_text())  # no address
 
 
+def test_results_are_on_the_page_of_their_own_task(pages):
+    def files(task: str) -> int:
+        return sum(part.endswith(":") for part in pages.reached(task))
+
+    assert (files("nmnist_small"), files("nmnist")) == (1, 0)
+    assert files("braille") == 2  # told late is the same task
+
+
 def test_every_task_without_data_has_a_small_picture(pages):
     for name, entry in TASKS.items():
         if not entry.needs_data:
