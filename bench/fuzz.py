@@ -56,7 +56,7 @@ def fuzz(name: str, seconds: int) -> dict:
         row["inputs"] += runs
         for key, size in zip(("coverage", "kept", "memory_mib"), sizes, strict=True):
             row[key] = max(row[key], size)
-        left -= int(lived[1])
+        left -= max(int(lived[1]), 1)  # it is rounded down: a process of 0 s would never end this
         inputs = 2 * inputs if sizes[-1] < MEMORY / 3 else FIRST
     return row
 

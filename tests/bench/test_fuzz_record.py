@@ -88,6 +88,12 @@ def test_a_process_takes_more_inputs_while_it_takes_little_memory(
     assert asked == list(zip([240, 240, 240, 240, 160, 50], inputs, strict=True))
 
 
+def test_processes_shorter_than_a_second_come_to_an_end(fuzzing, monkeypatch):
+    said = "#7\tDONE   cov: 5 ft: 6 corp: 3/9b exec/s: 1 rss: 500Mb\nDone 7 runs in 0 second(s)"
+    monkeypatch.setattr(fuzzing, "sliced", lambda *given: CompletedProcess([], 0, "", said))
+    assert fuzzing.fuzz("a", 3)["inputs"] == 21
+
+
 def test_a_process_ends_by_inputs_beside_those_that_it_begins_with(fuzzing, monkeypatch, tmp_path):
     called = []
     monkeypatch.setattr(fuzzing, "KEPT", tmp_path)
