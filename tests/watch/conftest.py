@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from .opened import opened, served
+from .opened import opened
 
 
 @pytest.fixture(scope="module")
 def page(run) -> Iterator:
-    with served(run) as address, opened(address) as tab:
+    with opened(run) as tab:
         yield tab

@@ -42,6 +42,7 @@ def served(run: RunFolder) -> Iterator[str]:
         server.config.load()
         serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         serving.start()
+        wait(lambda: server.started, "the server starts")
         ask(run.path, Wish())
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/{TOKEN}/"
         server.should_exit = server.force_exit = True
@@ -49,12 +50,12 @@ def served(run: RunFolder) -> Iterator[str]:
 
 
 @contextmanager
-def opened(address: str) -> Iterator:
+def opened(run: RunFolder) -> Iterator:
     """A tab with its three plots drawn; what it says on its console is in `said`."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium on this machine")
     drive = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with drive.sync_playwright() as driver:
+    with served(run) as address, drive.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1100, "height": 900})
         tab.set_default_timeout(1e3 * PATIENCE)
