@@ -5,6 +5,8 @@ fifths of its training set; none was searched for on a test set. Those of the se
 hand (SHD, SSC, N-MNIST, DVS Gesture, Speech Commands) were only run on small files of their format.
 """
 
+from dataclasses import replace
+
 from tracegrad.run.config import Config, LearningConfig, NetworkConfig
 
 _SPEECH = NetworkConfig(hidden=(256,), tau_mem=60e-3, tau_readout=60e-3, input_gain=6.0)
@@ -20,8 +22,13 @@ _LONG = NetworkConfig(
 TUNED_DATA = {
     **{
         name: Config(name, network=_SPEECH, learning=_SLOW)
-        for name in ("shd", "ssc", "cochlea_speech", "speech_commands")
+        for name in ("shd", "ssc", "speech_commands")
     },
+    "cochlea_speech": Config(
+        "cochlea_speech",
+        network=_SPEECH,
+        learning=replace(_SLOW, update_every=None, epochs=40),  # a folder of sounds is a small set
+    ),
     **{name: Config(name, network=_PIXELS, learning=_SLOW) for name in ("nmnist", "dvs_gesture")},
     "nmnist_small": Config(
         "nmnist_small",
