@@ -9,6 +9,7 @@ from tables import crossover, memory, source, speed, table
 
 from tracegrad.bench.curve import AXES, exponent, fastest
 from tracegrad.bench.disturbance import QUIET
+from tracegrad.bench.timing import TURN
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 START, END = "<!-- results -->", "<!-- /results -->"
@@ -212,8 +213,11 @@ VEHICLES = """Events could go as lists through gathers and scatters of XLA itsel
 compiler. They are given the lists of the input's spikes ready made, and the smallest bounds that
 hold; the C that is written from the neuron finds them in the array, as in use. Both compute the
 gradient of `stop-gradient`, with Adam."""
+TURNS = f"""A row's turn lasts {TURN:g} s, or one step where that takes longer: in a training, too,
+a step comes after one of the same."""
 NARROW = """The same on an older processor, whose vectors hold 8 numbers in place of 16. Events of
-bytes are the same input as `uint8`, a quarter of the memory to look through."""
+bytes are the same input as `uint8`, a quarter of the memory to look through. Turns
+were of one step."""
 KINDS = ("float32", "bfloat16")
 GPU = """The same training steps on one {device}, where events do not run. Products are of float32
 ({float32:.0f} TFLOP/s by XLA for 8192 x 8192 matrices), or of bfloat16 summed in float32
@@ -228,7 +232,7 @@ program beyond its input; plans that keep a tape grow with T, the windows and th
 update at every step add nothing to what the outputs need."""
 PICTURE = "![Time and memory of a training step as one size grows](images/curves.png)"
 PARTS = {
-    "speed": lambda content: f"## Every plan\n\n{speed(content)}",
+    "speed": lambda content: f"## Every plan\n\n{TURNS}\n\n{speed(content)}",
     "speed_avx2": lambda content: f"## Without AVX-512\n\n{NARROW}\n\n{speed(content)}",
     "peers": peers,
     "vehicles": vehicles,

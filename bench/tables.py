@@ -158,8 +158,8 @@ def speed(content: dict) -> str:
     heads = ["work", "median (ms)", "× expert BPTT", "best (ms)", "memory (MiB)", "compile (s)"]
     title = (
         "**Speed** of a training step (gradient and Adam; at W3 an update at every step), beside "
-        "references\nwritten by hand in JAX for exactly this network, in turns of 0.1 s; 2 % "
-        "of the inputs are spikes."
+        "references\nwritten by hand in JAX for exactly this network, timed in turn; 2 % of "
+        "the inputs are spikes."
     )
     return f"{title}\n\n{table(heads, lines)}\n\n{source(content)}"
 

@@ -93,3 +93,15 @@ def test_the_map_is_that_of_the_rules(places):
     assert sorted(re.findall(r"`(\w+)`", between)) == sorted(m.__name__ for m in tg.rules.RULES)
     row = next(line for line in between.splitlines() if line.startswith("| a neuron: own |"))
     assert "`eprop`" in row and "`block_diagonal`" not in row
+
+
+def test_the_worst_gap_of_eprop_counts_real_and_studied_tasks(guide):
+    cells = guide.load_export(guide.STUDIES / "sequential_digits.json").cells
+    gap = 100 * np.subtract(*(
+        np.mean([c.outcome.metrics["accuracy"] for c in cells if c.settings["rule"] == rule])
+        for rule in ("eprop", "bptt")
+    ))  # fmt: skip
+    behind = dict(guide.behind_bptt("eprop"))
+    assert behind["sequential_mnist, study sequential_digits"] == pytest.approx(gap)
+    assert len(behind) > len(guide.REAL) and min(behind.values()) <= gap
+    assert f"at worst {min(behind.values()):+.1f} points to BPTT" in guide.PAGE.read_text()
