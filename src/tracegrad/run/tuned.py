@@ -85,7 +85,15 @@ TUNED = {
             recurrent_gain=1.67,
             surrogate="Triangle",
         ),
-        learning=LearningConfig(learning_rate=5e-3, batch=32, epochs=20, cosine=False),
+        # The source pulls rates to 10 Hz; without it random feedback ends with neurons at 125 Hz.
+        learning=LearningConfig(
+            learning_rate=5e-3,
+            batch=32,
+            epochs=20,
+            cosine=False,
+            rate_strength=2.0,
+            rate_target=0.01,
+        ),
     ),
     # The same, in the form of its PyTorch version: membranes of 2 s hold the evidence.
     "evidence_accumulation_lif": Config(
