@@ -16,7 +16,7 @@ from tables import table as plain
 from tracegrad.study.export import load_export
 from tracegrad.study.report import by_task, table
 from tracegrad.study.report_pictures import COLOURS, draw_learning
-from tracegrad.study.statistics import METHOD, Paired, paired
+from tracegrad.study.statistics import METHOD, Paired
 from tracegrad.study.store import Results
 from tracegrad.study.study import label
 from tracegrad.study.summary import Summary, summaries
@@ -24,7 +24,7 @@ from tracegrad.study.summary import Summary, summaries
 FOLDER = Path(__file__).parent / "studies" / "results"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "when_is_it_good_enough.md"
 IMAGES = PAGE.parent / "images" / "studies"
-APART = ("rule", "signal", "network.recurrent")  # settings that make no folds
+APART = ("rule", "signal", "network.recurrent")  # settings that name a line
 POINT = 0.01  # of accuracy: within it of BPTT counts as equal
 HEAD = f"""# When is it good enough?
 
@@ -47,27 +47,19 @@ def verdict(gap: Paired) -> str:
     return "worse" if gap.high < -POINT else "open"
 
 
-def sentence(who: str, gap: Paired, unit: str) -> str:
-    """A line for a rule that has pairs with BPTT."""
-    told = f"{100 * gap.mean:+.1f} points"
-    if gap.low is not None and gap.high is not None:
-        told += f" [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
-    return f"- {who}: **{verdict(gap)}** ({told}, {gap.n} {unit}{'s' * (gap.n > 1)})."
-
-
 def sentences(found: list[Summary]) -> str:
-    """A line a rule; where a rule has several groups, such as folds, each of them is a pair."""
-    rules: dict[str, list[Paired]] = {}
+    """The verdict on every rule that has pairs with BPTT, a line each."""
+    lines = []
     for summary in found:
-        if summary.paired is not None and summary.accuracy is not None:
-            who = {n: summary.settings[n] for n in APART if n in summary.settings}
-            rules.setdefault(label(who), []).append(summary.paired)
-    return "\n".join(
-        sentence(who, gaps[0], "seed")
-        if len(gaps) == 1
-        else sentence(who, paired([gap.mean for gap in gaps]), "fold")
-        for who, gaps in rules.items()
-    )
+        if (gap := summary.paired) is None or summary.accuracy is None:
+            continue
+        told = f"{100 * gap.mean:+.1f} points"
+        if gap.low is not None and gap.high is not None:
+            told += f" [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+        who = label({name: summary.settings[name] for name in APART if name in summary.settings})
+        count = f"{gap.n} {'fold' if summary.folds else 'seed'}{'s' * (gap.n > 1)}"
+        lines.append(f"- {who}: **{verdict(gap)}** ({told}, {count}).")
+    return "\n".join(lines)
 
 
 def part(results: Results) -> list[str]:

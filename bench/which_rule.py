@@ -51,7 +51,6 @@ def named(summary: Summary) -> str:
     """The rule of a group, and what else of it a study varies."""
     told = summary.settings
     more = f" ({told['signal']} feedback)" if told.get("signal") else ""
-    more += f", without {told['task_options.speaker']}" if "task_options.speaker" in told else ""
     more += " (recurrent)" if told.get("network.recurrent") else ""
     return f"`{summary.rule}`{more}"
 
@@ -194,7 +193,7 @@ def study_part(results: Results) -> Iterable[str]:
         words = "" if found.paired is None or found.accuracy is None else verdict(found.paired)
         lines.append([
             str(found.settings["task"]), named(found), percent(found.accuracy),
-            difference(found), words, str(len(found.done)),
+            difference(found), words, found.repeated,
         ])  # fmt: skip
     heads = ["task", "rule", "accuracy (%)", "to BPTT, paired [95 %]", "verdict", "seeds"]
     yield worded(table(heads, lines), 1)

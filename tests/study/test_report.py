@@ -12,8 +12,9 @@ from tracegrad.study.agenda import Agenda
 from tracegrad.study.report import write_report
 from tracegrad.study.statistics import paired, spread
 from tracegrad.study.store import load_results
+from tracegrad.study.study_file import read_study
 
-from .conftest import TUNING, advance, small
+from .conftest import TEXT, TUNING, advance, small
 
 MORE = """
 [[grid]]
@@ -87,6 +88,36 @@ def test_every_number_of_the_table_is_that_of_the_rows(made):
         assert numbers(line["to BPTT, paired [95 %]"]) == pytest.approx(
             [gap.mean(), interval.low, interval.high], abs=0.051
         )
+
+
+def test_folds_take_the_place_of_seeds(store, tmp_path):
+    name = "task_options.count"
+    text = TEXT.replace("[base]", f'folds = ["{name}"]\n[base]', 1).replace(
+        "task_options.count = 16\n", ""
+    )
+    text = text.replace('"eprop"]', f'"eprop"]\n"{name}" = [16, 24, 32]')
+    study, kept = read_study(text, "small.toml", "full"), store()
+    kept.begin(study)
+    advance(Agenda(study, kept), 999)
+    kept.close()
+    results = load_results(kept.path)
+    told = write_report(results, tmp_path / "report").read_text()
+    assert "Folds take the place of seeds: of task_options.count." in told
+    table = [line.strip("| ").split(" | ") for line in told.splitlines() if line.startswith("| ")]
+    found = {line[0].strip("`"): dict(zip(table[0], line, strict=True)) for line in table[2:]}
+    right = np.empty((2, 3, 3))
+    for row in results.cells:
+        place = ["bptt", "eprop"].index(row.settings["rule"]), row.settings[name] // 8 - 2, row.seed
+        right[place] = 100 * row.outcome.metrics["accuracy"]
+    means = right.mean(axis=2)
+    for rule, values in zip(("bptt", "eprop"), means, strict=True):
+        assert found[rule]["seeds"] == "3 folds"
+        shown = numbers(found[rule]["accuracy (%)"])
+        assert shown == pytest.approx([values.mean(), values.std(ddof=1)], abs=0.051)
+    interval = stats.ttest_1samp(means[1] - means[0], 0.0).confidence_interval(0.95)
+    gap = np.mean(means[1] - means[0])
+    shown = numbers(found["eprop"]["to BPTT, paired [95 %]"])
+    assert shown == pytest.approx([gap, interval.low, interval.high], abs=0.051)
 
 
 def test_batches_to_the_goal_are_read_off_the_curves(made):

@@ -28,6 +28,13 @@ BROKEN = [
     ('["bptt", "eprop"]', '"bptt"', "s.toml: grid[0].rule must be a list of values, got 'bptt'."),
     ('["bptt", "eprop"]', "[]", "s.toml: grid[0].rule must be a list of values, got []."),
     ('"eprop"]', '"bptt"]', "s.toml: grid[0].rule must be a list of different values"),
+    ("[base]", 'folds = ["rule"]\n[base]', "s.toml: folds must be settings of the form task_opt"),
+    ("[base]", "folds = [1]\n[base]", "s.toml: folds must be settings of the form task_options.N"),
+    (
+        "[base]",
+        'folds = ["task_options.count"]\n[base]',
+        "s.toml: folds names task_options.count, which not every grid varies.",
+    ),
     ("[[grid]]", "[[grid]]\nseed = [0]", "s.toml: grid[0].seed is set by sizes."),
     ('"eprop"', '"hebb"', "rule hebb: learning.rule must be one of bptt, .*, got 'hebb'"),
     ('"eprop"', "7", "rule 7: learning.rule must be text, got 7"),

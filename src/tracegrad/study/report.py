@@ -49,7 +49,7 @@ def table(found: list[Summary]) -> str:
             f"`{summary.rule}`",
             *(_value(name, summary) for name in names),
             *(c.text(summary) for c in columns),
-            str(len(summary.done)),
+            summary.repeated,
         ]
         for summary in shown
     ]
@@ -178,9 +178,14 @@ def _how(results: Results) -> list[str]:
     hours = sum(row.outcome.seconds for row in rows) / 3600.0
     return [
         f"{told} A cell may take {results.plan['seconds']:g} s.",
-        f"± is the standard deviation over seeds. Differences: {METHOD}.",
+        f"± is the standard deviation over seeds. Differences: {METHOD}.{_folds(results)}",
         f"{hours:.2f} hours of training. " + " ".join(sorted(made)),
     ]
+
+
+def _folds(results: Results) -> str:
+    named = ", ".join(results.plan.get("folds", []))
+    return f" Folds take the place of seeds: of {named}." if named else ""
 
 
 def _range(name: str, kind: list) -> str:

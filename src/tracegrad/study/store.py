@@ -57,7 +57,7 @@ class Row:
 class Results:
     """Everything that a report needs: the study, its plan, and the finished cells and trials.
 
-    The plan holds groups, number of seeds, seconds, tuning and goal.
+    The plan holds groups, number of seeds, seconds, tuning, goal and, since there are any, folds.
     """
 
     name: str
@@ -182,6 +182,7 @@ def _plan(study: Study) -> dict[str, Any]:
         "seconds": study.seconds,
         "goal": None if study.goal is None else study.goal._asdict(),
         "tuning": None if study.tuning is None else asdict(study.tuning),
+        "folds": list(study.folds),
     }
 
 

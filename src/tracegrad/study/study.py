@@ -46,7 +46,8 @@ class Study:
     """All that a study file says, for one size.
 
     A group is cells that differ in their seed alone: settings by dotted name. `seconds` is the
-    longest that a cell may take.
+    longest that a cell may take. `folds` are settings whose values count as repetitions, as seeds
+    do: another speaker or patient left out.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Study:
     seconds: float
     tuning: Tuning | None = None
     goal: Goal | None = None
+    folds: tuple[str, ...] = ()
 
     def cell(self, group: Mapping[str, Any], seed: int, tuned: Mapping[str, Any]) -> Cell:
         """The cell of a group with a seed and what tuning found for it."""

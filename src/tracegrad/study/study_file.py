@@ -11,7 +11,7 @@ from tracegrad.study.strict import Section, lists
 from tracegrad.study.study import Goal, Range, Study, Tuning, label
 
 FORMAT = 1
-KEYS = ("format", "name", "question", "base", "grid", "sizes", "tuning", "goal")
+KEYS = ("format", "name", "question", "base", "grid", "sizes", "tuning", "goal", "folds")
 SIZE_KEYS = ("seeds", "seconds", "epochs", "trials", "base", "keep")
 FILES = Path(__file__).parent / "files"
 MOST = 10_000  # groups; more is a slip of the pen
@@ -64,13 +64,13 @@ def read_study(text: str, file: str, size: str, folder: Path = Path()) -> Study:
     grids = _grids(whole)
     chosen = _size(whole, size)
     tuning, goal = _tuning(whole.section("tuning"), chosen.trials), _goal(whole.section("goal"))
+    folds = _folds(whole, grids)
     whole.finish(*KEYS)
     _check_keep(chosen.keep, grids, whole)
     epochs = {} if chosen.epochs is None else {"learning.epochs": chosen.epochs}
     groups = _groups(base | epochs | chosen.base, grids, chosen.keep, file)
-    study = Study(
-        name, question, size, text, folder, groups, chosen.seeds, chosen.seconds, tuning, goal
-    )
+    counts = chosen.seeds, chosen.seconds
+    study = Study(name, question, size, text, folder, groups, *counts, tuning, goal, folds)
     _check_cells(study)
     return study
 
@@ -87,6 +87,17 @@ def _grids(whole: Section) -> list[dict[str, list]]:
             raise UsageError(f"{whole.file}: grid[{index}].seed is set by sizes. Give seeds there.")
         found.append(axes)
     return found
+
+
+def _folds(whole: Section, grids: list[dict[str, list]]) -> tuple[str, ...]:
+    """Settings of the data that every grid varies; each grid has all of them."""
+    folds = whole.take("folds", list, [])
+    for name in folds:
+        if not isinstance(name, str) or not name.startswith("task_options."):
+            raise whole.wrong("folds", "settings of the form task_options.NAME", name)
+        if not all(name in axes for axes in grids):
+            raise UsageError(f"{whole.file}: folds names {name}, which not every grid varies.")
+    return tuple(folds)
 
 
 def _size(whole: Section, size: str) -> _Size:

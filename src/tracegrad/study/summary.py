@@ -1,7 +1,7 @@
-"""Summary: the seeds of a group as one line of a report, beside the same group under BPTT."""
+"""Summary: seeds and folds of a group as one line of a report, beside the same under BPTT."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,9 @@ class Summary:
     """A group: its settings, its rows, and what they come to (None where no cell is done).
 
     `paired` is the score less that of BPTT per seed; the score is the accuracy or, without one,
-    the loss. `iterations` are batches until the goal was met, of the seeds that met it.
+    the loss. `iterations` are batches until the goal was met, of the seeds that met it. Groups that
+    differ in their fold alone are one, and what is said of seeds is said of folds: of the mean
+    over the seeds of each.
     """
 
     settings: dict[str, Any]
@@ -30,6 +32,7 @@ class Summary:
     memory: Spread | None
     rate: Spread | None
     iterations: Spread | None
+    folds: int = 0
 
     @property
     def rule(self) -> str:
@@ -40,6 +43,11 @@ class Summary:
     def done(self) -> list[Row]:
         """The rows with numbers."""
         return [row for row in self.rows if row.outcome.status == DONE]
+
+    @property
+    def repeated(self) -> str:
+        """How many times it was done, in words: seeds, or folds where the study has them."""
+        return f"{self.folds} folds" if self.folds else str(len(self.done))
 
     @property
     def score(self) -> Spread | None:
@@ -53,14 +61,23 @@ class Summary:
 
 
 def summaries(results: Results) -> list[Summary]:
-    """One summary a group of the plan that has rows, in the plan's order."""
+    """One summary a group of the plan that has rows, in the plan's order; folds of it are one."""
     goal = None if results.plan["goal"] is None else Goal(**results.plan["goal"])
-    groups = [(group, _rows(results, group)) for group in results.plan["groups"]]
-    references = {_context(group): rows for group, rows in groups if group.get("rule") == REFERENCE}
+    folds = results.plan.get("folds", [])  # files of before there were folds have none
+    groups: list[dict[str, Any]] = []
+    for group in results.plan["groups"]:
+        if (whole := _without(group, folds)) not in groups:
+            groups.append(whole)
+    rows = [[r for r in results.cells if _without(r.settings, folds) == group] for group in groups]
+    references = {
+        _context(group): some
+        for group, some in zip(groups, rows, strict=True)
+        if group.get("rule") == REFERENCE
+    }
     return [
-        _summary(group, rows, references.get(_context(group), []), goal)
-        for group, rows in groups
-        if rows
+        _summary(group, some, references.get(_context(group), []), (goal, folds))
+        for group, some in zip(groups, rows, strict=True)
+        if some
     ]
 
 
@@ -76,8 +93,8 @@ def score(row: Row) -> float:
     return row.outcome.metrics["loss"] if accuracy is None else accuracy
 
 
-def _rows(results: Results, group: Mapping[str, Any]) -> list[Row]:
-    return [row for row in results.cells if row.settings == group]
+def _without(settings: Mapping[str, Any], folds: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in folds}
 
 
 def _context(group: Mapping[str, Any]) -> str:
@@ -87,29 +104,54 @@ def _context(group: Mapping[str, Any]) -> str:
 
 
 def _summary(
-    group: dict[str, Any], rows: list[Row], reference: list[Row], goal: Goal | None
+    group: dict[str, Any],
+    rows: list[Row],
+    reference: list[Row],
+    asked: tuple[Goal | None, Sequence[str]],
 ) -> Summary:
+    goal, folds = asked
     done = [row for row in rows if row.outcome.status == DONE]
-    other = {row.seed: score(row) for row in reference if row.outcome.status == DONE}
-    differences = [score(row) - other[row.seed] for row in done if row.seed in other]
+    other = {_pair(row, folds): score(row) for row in reference if row.outcome.status == DONE}
+    pairs = [row for row in done if _pair(row, folds) in other]
+    differences = _repeated(pairs, folds, lambda row: score(row) - other[_pair(row, folds)])
     is_reference = group.get("rule") == REFERENCE
     reached = [] if goal is None else [_reached(row, goal) for row in done]
+
+    def metric(name: str) -> Spread | None:
+        known = done and all(row.outcome.metrics[name] is not None for row in done)
+        return spread(_repeated(done, folds, lambda r: r.outcome.metrics[name])) if known else None
+
     return Summary(
         settings=group,
         rows=rows,
-        accuracy=_metric(done, "accuracy"),
-        loss=_metric(done, "loss"),
+        accuracy=metric("accuracy"),
+        loss=metric("loss"),
         paired=paired(differences) if differences and not is_reference else None,
-        microseconds=_metric(done, "microseconds_per_step"),
-        memory=_metric(done, "memory_bytes"),
-        rate=_metric(done, "rate"),
+        microseconds=metric("microseconds_per_step"),
+        memory=metric("memory_bytes"),
+        rate=metric("rate"),
         iterations=spread(met) if (met := [n for n in reached if n is not None]) else None,
+        folds=len({_fold(row, folds) for row in done}) if folds else 0,
     )
 
 
-def _metric(done: list[Row], name: str) -> Spread | None:
-    values = [row.outcome.metrics[name] for row in done]
-    return spread(values) if values and None not in values else None
+def _fold(row: Row, folds: Sequence[str]) -> str:
+    return json.dumps([row.settings[name] for name in folds])
+
+
+def _pair(row: Row, folds: Sequence[str]) -> tuple[str, int]:
+    """What a row has in common with its row of BPTT."""
+    return _fold(row, folds), row.seed
+
+
+def _repeated(
+    rows: Iterable[Row], folds: Sequence[str], value: Callable[[Row], float]
+) -> list[float]:
+    """A value a seed or, where there are folds, a fold: the mean over its seeds."""
+    found: dict[object, list[float]] = {}
+    for row in rows:
+        found.setdefault(_fold(row, folds) if folds else row.seed, []).append(value(row))
+    return [sum(values) / len(values) for values in found.values()]
 
 
 def _reached(row: Row, goal: Goal) -> int | None:
