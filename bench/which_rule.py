@@ -158,14 +158,20 @@ def behind_bptt(rule: str) -> Iterator[tuple[str, float]]:
                 yield f"{task}, study {results.name}", mean(found)
 
 
+def seeds_at(goal: float, found: Summary) -> str:
+    """Of a mean below the goal: how many seeds were not, if any."""
+    met = sum(row.outcome.metrics["accuracy"] >= goal for row in found.done)
+    return f" ({met} of {len(found.done)} seeds did)" if met else ""
+
+
 def reached(results: Results) -> Iterable[str]:
     """Which rules came to the study's goal of accuracy in the mean, on each task, in words."""
     goal = (results.plan["goal"] or {}).get("accuracy")
     for task, some in by_task(summaries(results)).items() if goal else ():
         scored = [s for s in some if s.accuracy is not None]
         met = [named(s) for s in scored if s.accuracy and s.accuracy.mean >= goal]
-        less = [named(s) for s in scored if named(s) not in met]
-        told = f"{', '.join(met) or 'no rule'} reached {goal:.0%}"
+        less = [named(s) + seeds_at(goal, s) for s in scored if named(s) not in met]
+        told = f"{', '.join(met) or 'no rule'} reached {goal:.0%} in the mean"
         yield f"**In words.** On {task} {told}; {', '.join(less) or 'none'} did not."
 
 

@@ -86,6 +86,17 @@ def test_the_lowest_floor_that_is_reached_is_told(guide, monkeypatch):
     assert all(line.endswith(end) for line, end in zip(told[1:], ends, strict=True))
 
 
+def test_seeds_above_a_goal_that_the_mean_misses_are_told(guide):
+    cells = guide.load_export(guide.STUDIES / "delayed_xor.json").cells
+    right = [
+        cell.outcome.metrics["accuracy"]
+        for cell in cells
+        if (cell.settings["task"], cell.settings["rule"]) == ("delayed_xor_500", "bptt")
+    ]
+    assert np.mean(right) < 0.95 and (met := sum(np.array(right) >= 0.95))
+    assert f"; `bptt` ({met} of {len(right)} seeds did), " in guide.PAGE.read_text()
+
+
 def test_the_map_is_that_of_the_rules(places):
     page = places.PAGE.read_text()
     assert places.written(page) == page, "run: python bench/rule_map.py"
