@@ -89,6 +89,7 @@ def draw() -> None:
     for path in sorted(FOLDER.glob("*.json")):
         results = load_export(path)
         for task, some in by_task(summaries(results)).items():
+            (IMAGES / results.name / f"learning-{task}.png").unlink(missing_ok=True)
             if 0 < sum(bool(summary.done) for summary in some) <= len(COLOURS):
                 (IMAGES / results.name).mkdir(parents=True, exist_ok=True)
                 draw_learning(some, IMAGES / results.name, task)

@@ -88,10 +88,13 @@ def short() -> Iterable[str]:
         for rule in ("filtered once by the downstream leak", "OTPE")
     )
     ram = {row["rule"]: row["ram_bytes"] / 1024 for row in load("device_learner")["rows"]}
-    seen = {named(found): found for results in studied() for found in summaries(results)
-            if found.settings["task"] == "yin_yang"}  # fmt: skip
+    to_bptt = {(results.name, named(found)): difference(found)
+               for results in studied() for found in summaries(results)}  # fmt: skip
     random, local, nothing = (
-        difference(seen[rule]) for rule in ("`eprop` (random feedback)", "`decolle`", "`sltt`")
+        to_bptt["yin_yang", rule] for rule in ("`eprop` (random feedback)", "`decolle`", "`sltt`")
+    )
+    unheard, unheard_local = (
+        to_bptt["speaker", rule] for rule in ("`eprop` (random feedback)", "`decolle`")
     )
     yield "## In short"
     heads = ["you have", "begin with", "because", "see"]
@@ -104,7 +107,8 @@ def short() -> Iterable[str]:
         ["a deep stack without recurrence", "`otpe`",
          f"cosine {otpe:.2f} in the lowest layer, `eprop` {lowest:.2f}", "[depth](#depth)"],
         ["no way to send weights backwards", "`eprop`, random feedback",
-         f"{random} points to BPTT on Yin-Yang; `decolle` {local}", "[memory](#memory)"],
+         f"{random} points to BPTT on Yin-Yang, but {unheard} on speakers never heard; `decolle` "
+         f"{local} and {unheard_local}", "[memory](#memory)"],
         ["little memory, one leak a layer", "`ottt`",
          f"{ram['ottt']:.0f} KiB of RAM, `eprop` {ram['eprop']:.0f}", "[substrate](#substrate)"],
         ["a task without time", "`sltt`, but measure",
