@@ -14,7 +14,7 @@ from tables import source, spread
 from tables import table as plain
 
 from tracegrad.study.export import load_export
-from tracegrad.study.report import by_task, table
+from tracegrad.study.report import by_task, difference, table
 from tracegrad.study.report_pictures import COLOURS, draw_learning
 from tracegrad.study.statistics import METHOD, Paired
 from tracegrad.study.store import Results
@@ -53,9 +53,8 @@ def sentences(found: list[Summary]) -> str:
     for summary in found:
         if (gap := summary.paired) is None or summary.accuracy is None:
             continue
-        told = f"{100 * gap.mean:+.1f} points"
-        if gap.low is not None and gap.high is not None:
-            told += f" [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+        points, _, interval = difference(summary).partition(" ")
+        told = f"{points} points {interval}".rstrip()
         who = label({name: summary.settings[name] for name in APART if name in summary.settings})
         count = f"{gap.n} {'fold' if summary.folds else 'seed'}{'s' * (gap.n > 1)}"
         lines.append(f"- {who}: **{verdict(gap)}** ({told}, {count}).")

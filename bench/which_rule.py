@@ -165,7 +165,7 @@ def behind_bptt(rule: str) -> Iterator[tuple[str, float]]:
 def seeds_at(goal: float, found: Summary) -> str:
     """Of a mean below the goal: how many seeds were not, if any."""
     met = sum(row.outcome.metrics["accuracy"] >= goal for row in found.done)
-    return f" ({met} of {len(found.done)} seeds did)" if met else ""
+    return f" ({found.share(met)} did)" if met else ""
 
 
 def reached(results: Results) -> Iterable[str]:

@@ -29,6 +29,8 @@ BROKEN = [
     ('["bptt", "eprop"]', "[]", "s.toml: grid[0].rule must be a list of values, got []."),
     ('"eprop"]', '"bptt"]', "s.toml: grid[0].rule must be a list of different values"),
     ("[base]", 'folds = ["rule"]\n[base]', "s.toml: folds must be settings of the form task_opt"),
+    ("[base]", "folds = []\n[base]", "s.toml: folds must be a list of values, got []."),
+    ("[base]", "folds = [1, 1]\n[base]", "s.toml: folds must be a list of different values"),
     ("[base]", "folds = [1]\n[base]", "s.toml: folds must be settings of the form task_options.N"),
     (
         "[base]",

@@ -85,7 +85,7 @@ TUNED = {
             recurrent_gain=1.67,
             surrogate="Triangle",
         ),
-        # The source pulls rates to 10 Hz; without it random feedback ends with neurons at 125 Hz.
+        # The source pulls rates to 10 Hz; without it random feedback leaves them far above.
         learning=LearningConfig(
             learning_rate=5e-3,
             batch=32,

@@ -108,7 +108,7 @@ def _goal(summary: Summary) -> str:
     reached = summary.iterations
     if reached is None:
         return ""
-    return f"{reached.mean:.0f} ({reached.n} of {len(summary.done)} seeds)"
+    return f"{reached.mean:.0f} ({summary.share(reached.n)})"
 
 
 def _order(summary: Summary) -> float:
@@ -152,13 +152,13 @@ def _floors(found: list[Summary]) -> list[str]:
 def _sentences(found: list[Summary], status: str) -> list[str]:
     """What was refused or failed, each sentence once with where it was."""
     told: dict[str, dict[str, None]] = {}
-    names = varying([summary.settings for summary in found])
-    for summary in found:
-        where = label({n: summary.settings[n] for n in names if n in summary.settings})
-        for row in summary.rows:
-            if row.outcome.status == status:
-                seed = "" if status == REFUSED else f", seed {row.seed}"
-                told.setdefault(row.outcome.sentence, {})[where + seed] = None
+    rows = [row for summary in found for row in summary.rows]
+    names = varying([row.settings for row in rows])
+    for row in rows:
+        if row.outcome.status == status:
+            where = label({n: row.settings[n] for n in names if n in row.settings})
+            seed = "" if status == REFUSED else f", seed {row.seed}"
+            told.setdefault(row.outcome.sentence, {})[where + seed] = None
     lines = [f"- {sentence} ({'; '.join(places)})" for sentence, places in told.items()]
     return [f"## {status.capitalize()}", "\n".join(lines)] if lines else []
 

@@ -90,8 +90,10 @@ def _grids(whole: Section) -> list[dict[str, list]]:
 
 
 def _folds(whole: Section, grids: list[dict[str, list]]) -> tuple[str, ...]:
-    """Settings of the data that every grid varies; each grid has all of them."""
-    folds = whole.take("folds", list, [])
+    """Options of the task whose values are folds; every grid varies each of them."""
+    if "folds" not in whole.left:
+        return ()
+    folds = lists({"folds": whole.take("folds", list)}, whole)["folds"]
     for name in folds:
         if not isinstance(name, str) or not name.startswith("task_options."):
             raise whole.wrong("folds", "settings of the form task_options.NAME", name)

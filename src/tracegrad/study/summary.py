@@ -18,9 +18,9 @@ class Summary:
     """A group: its settings, its rows, and what they come to (None where no cell is done).
 
     `paired` is the score less that of BPTT per seed; the score is the accuracy or, without one,
-    the loss. `iterations` are batches until the goal was met, of the seeds that met it. Groups that
-    differ in their fold alone are one, and what is said of seeds is said of folds: of the mean
-    over the seeds of each.
+    the loss. `iterations` are batches until the goal was met, of the cells that met it. Groups that
+    differ in their fold alone are one, and what else is said of seeds is then said of folds: of
+    the mean over the seeds of each.
     """
 
     settings: dict[str, Any]
@@ -47,7 +47,11 @@ class Summary:
     @property
     def repeated(self) -> str:
         """How many times it was done, in words: seeds, or folds where the study has them."""
-        return f"{self.folds} folds" if self.folds else str(len(self.done))
+        return f"{self.folds} fold{'s' * (self.folds > 1)}" if self.folds else str(len(self.done))
+
+    def share(self, number: int) -> str:
+        """So many of the done cells, in words."""
+        return f"{number} of {len(self.done)} {'cells' if self.folds else 'seeds'}"
 
     @property
     def score(self) -> Spread | None:
@@ -62,22 +66,20 @@ class Summary:
 
 def summaries(results: Results) -> list[Summary]:
     """One summary a group of the plan that has rows, in the plan's order; folds of it are one."""
-    goal = None if results.plan["goal"] is None else Goal(**results.plan["goal"])
-    folds = results.plan.get("folds", [])  # files of before there were folds have none
-    groups: list[dict[str, Any]] = []
+    folds = _folds(results.plan)
+    lines: dict[str, tuple[dict[str, Any], list[Row]]] = {}
     for group in results.plan["groups"]:
-        if (whole := _without(group, folds)) not in groups:
-            groups.append(whole)
-    rows = [[r for r in results.cells if _without(r.settings, folds) == group] for group in groups]
+        line = _without(group, folds)
+        lines.setdefault(json.dumps(line), (line, []))
+    for row in results.cells:
+        lines[json.dumps(_without(row.settings, folds))][1].append(row)
     references = {
-        _context(group): some
-        for group, some in zip(groups, rows, strict=True)
-        if group.get("rule") == REFERENCE
+        _context(line): rows for line, rows in lines.values() if line.get("rule") == REFERENCE
     }
     return [
-        _summary(group, some, references.get(_context(group), []), (goal, folds))
-        for group, some in zip(groups, rows, strict=True)
-        if some
+        _summary(line, rows, references.get(_context(line), []), results.plan)
+        for line, rows in lines.values()
+        if rows
     ]
 
 
@@ -93,6 +95,10 @@ def score(row: Row) -> float:
     return row.outcome.metrics["loss"] if accuracy is None else accuracy
 
 
+def _folds(plan: Mapping[str, Any]) -> list[str]:
+    return plan.get("folds", [])  # files of before there were folds have none
+
+
 def _without(settings: Mapping[str, Any], folds: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in folds}
 
@@ -104,12 +110,10 @@ def _context(group: Mapping[str, Any]) -> str:
 
 
 def _summary(
-    group: dict[str, Any],
-    rows: list[Row],
-    reference: list[Row],
-    asked: tuple[Goal | None, Sequence[str]],
+    group: dict[str, Any], rows: list[Row], reference: list[Row], plan: Mapping[str, Any]
 ) -> Summary:
-    goal, folds = asked
+    goal = None if plan["goal"] is None else Goal(**plan["goal"])
+    folds = _folds(plan)
     done = [row for row in rows if row.outcome.status == DONE]
     other = {_pair(row, folds): score(row) for row in reference if row.outcome.status == DONE}
     pairs = [row for row in done if _pair(row, folds) in other]
