@@ -129,6 +129,20 @@ def test_speech_becomes_a_file_of_spikes(speech, short_ear, tmp_path, capsys):
     assert "words.h5 is there already" in capsys.readouterr().err
 
 
+def test_two_workers_hear_what_one_hears(speech, short_ear, tmp_path, capsys):
+    heard = {}
+    for workers in ("1", "2"):
+        out = tmp_path / f"{workers}.h5"
+        assert main(["data", "cochlea", str(speech), str(out), "--workers", workers]) == 0
+        file = SpikeFile(out, 700)
+        heard[workers] = [file.events(index) for index in range(6)]
+    for one, two in zip(*heard.values(), strict=True):
+        assert len(one) > 10
+        assert np.array_equal(one.time, two.time) and np.array_equal(one.line, two.line)
+    assert main(["data", "cochlea", str(speech), "x.h5", "--workers", "0"]) == 2
+    assert "workers must be at least 1, got 0." in capsys.readouterr().err
+
+
 def test_it_learns_from_its_own_file(speech, short_ear, tmp_path, capsys):
     """Speech, cochlea, file, reader, training: the whole way."""
     out = tmp_path / "words.h5"

@@ -186,10 +186,8 @@ class Cochlea:
         """Spikes of a sound of `rate` hertz, from its start to 30 ms after its end."""
         return self.bushy(self.hair(self.velocity(signal, rate), self.rate), self.rate, rng)
 
-    def velocity(
-        self, signal: Float[np.ndarray, "samples"], rate: int
-    ) -> Float64[np.ndarray, "T channels"]:
-        """Velocity of the membrane, sampled at the inner `rate`."""
+    def power(self, signal: Float[np.ndarray, "samples"], rate: int) -> float:
+        """The root mean square of a sound; an error where it cannot be heard."""
         if len(signal) < 2 * round(self.ramp * rate) or not np.isfinite(signal).all():
             raise UsageError(
                 f"A sound must be finite and last {2 * self.ramp:g} s or more, has {len(signal)} "
@@ -198,6 +196,13 @@ class Cochlea:
         power = float(np.sqrt(np.mean(np.square(signal))))
         if not power:
             raise UsageError("A sound must not be silent: its loudness cannot be set.")
+        return power
+
+    def velocity(
+        self, signal: Float[np.ndarray, "samples"], rate: int
+    ) -> Float64[np.ndarray, "T channels"]:
+        """Velocity of the membrane, sampled at the inner `rate`."""
+        power = self.power(signal, rate)
         samples = len(signal) + round(self.ramp * rate)
         # Room for the wave to fade, so that the end does not wrap round to the start.
         padded = 1 << (samples + rate // 20).bit_length()

@@ -1,7 +1,12 @@
 """Cochlea command: `tracegrad data cochlea DIR OUT.h5`, a folder of speech as a file of spikes."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +28,8 @@ class CochleaOptions:
 
     seed: int = 0
     """Seed of the releases of transmitter; each sound has a stream of its own."""
+    workers: int = max(1, (os.cpu_count() or 1) // 2)
+    """Processes that hear at once; each takes up to 2 GB for long sounds."""
 
 
 def cochlea(arguments: list[str]) -> None:
@@ -35,8 +42,11 @@ def cochlea(arguments: list[str]) -> None:
     if out.suffix != ".h5":
         raise UsageError(f"The file must end in .h5, got {out}. Give it another name.")
     options = parse(CochleaOptions(), "data cochlea DIR OUT.h5", arguments[2:])
+    if options.workers < 1:
+        raise UsageError(f"workers must be at least 1, got {options.workers}.")
     sounds = speech_folder(folder)
-    write_spikes(out, described(sounds), _heard(sounds, options.seed))
+    _all_can_be_heard(sounds)
+    write_spikes(out, described(sounds), _heard(sounds, options))
     spared = sum(sound.test for sound in sounds)
     print(f"{out}: {len(sounds) - spared} sounds for training and {spared} for the test.")
     print(f"  tracegrad train cochlea-speech --data {out}")
@@ -54,13 +64,31 @@ def described(sounds: list[Sound]) -> Spoken:
     )
 
 
-def _heard(sounds: list[Sound], seed: int) -> Iterator[Events]:
+def _heard(sounds: list[Sound], options: CochleaOptions) -> Iterator[Events]:
+    """Spikes of each sound in turn; the same ones whatever the number of workers."""
     ear, console = Cochlea(), Console(stderr=True)
-    streams = np.random.default_rng(seed).spawn(len(sounds))
-    paired = list(zip(sounds, streams, strict=True))
-    for sound, rng in track(paired, "hearing", console=console, disable=not console.is_terminal):
+    streams = np.random.default_rng(options.seed).spawn(len(sounds))
+    with ExitStack() as stack:
+        if options.workers == 1:
+            spread = map
+        else:
+            made = ProcessPoolExecutor(options.workers, get_context("spawn"))
+            spread = stack.enter_context(made).map
+        heard = spread(partial(_hear, ear), sounds, streams)
+        shown = {"console": console, "disable": not console.is_terminal}
+        yield from track(heard, "hearing", len(sounds), **shown)
+
+
+def _hear(ear: Cochlea, sound: Sound, rng: np.random.Generator) -> Events:
+    rate, signal = read_sound(sound.path)
+    return ear(signal, rate, rng)
+
+
+def _all_can_be_heard(sounds: list[Sound]) -> None:
+    """A mistake in the last sound is told before an hour goes into the others."""
+    for sound in sounds:
         rate, signal = read_sound(sound.path)
         try:
-            yield ear(signal, rate, rng)
+            Cochlea().power(signal, rate)
         except UsageError as error:
             raise UsageError(f"{sound.path}: {error}") from error
