@@ -11,10 +11,9 @@ from statistics import mean
 
 from result import FOLDER as MEASURED
 from tables import source, spread
-from tables import table as plain
 
 from tracegrad.study.export import load_export
-from tracegrad.study.report import by_task, difference, table
+from tracegrad.study.report import by_task, chosen, difference, fairness, markdown_table, table
 from tracegrad.study.report_pictures import COLOURS, draw_learning
 from tracegrad.study.statistics import METHOD, Paired
 from tracegrad.study.store import Results
@@ -41,7 +40,7 @@ above it, *worse* if it is wholly more than one point below, else *open*: more s
 def verdict(gap: Paired) -> str:
     """What the paired difference of an accuracy allows to say."""
     if gap.low is None or gap.high is None:
-        return "one seed"
+        return "no interval"
     if gap.low >= -POINT:
         return "as good"
     return "worse" if gap.high < -POINT else "open"
@@ -74,11 +73,13 @@ def part(results: Results) -> list[str]:
     commits = sorted({row.outcome.environment["commit"] for row in rows})
     versions = sorted({f"JAX {row.outcome.environment['versions']['jax']}" for row in rows})
     loads = [row.outcome.environment["load"] for row in rows]
+    if settled := chosen(found):
+        texts += ["What tuning chose:", settled]
     texts.append(
-        f"{len(rows)} of {wanted} cells were run, none was tuned, on "
+        f"{len(rows)} of {wanted} cells were run, on "
         f"{rows[0].outcome.environment['cores']} cores under a load of {min(loads):.0f} to "
-        f"{max(loads):.0f}: times are inflated. {', '.join(versions)}, commit "
-        f"{', '.join(commits)}."
+        f"{max(loads):.0f}: times are inflated. {fairness(results.plan)} {', '.join(versions)}, "
+        f"commit {', '.join(commits)}."
     )
     return texts
 
@@ -121,7 +122,7 @@ def new_speaker() -> Iterator[str]:
         for name, who in (("accuracy", "new speaker"), ("others", "the five")):
             by = [[100 * row[name] for row in mine if row["rounds"] == mark] for mark in marks]
             lines.append([f"`{rule}`: {who}", *(spread(values, ".1f") for values in by)])
-    yield plain(["rule", *map(str, marks)], lines)
+    yield markdown_table(["rule", *map(str, marks)], lines)
     for rule in dict.fromkeys(row["rule"] for row in rows):
         mine = [row for row in rows if row["rule"] == rule]
         before = mean(row["others"] for row in mine if row["rounds"] == 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 from result import FOLDER
 
 from tracegrad.bench.rows import BASE
+from tracegrad.study.report import markdown_table as table
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 START, END = "<!-- results -->", "<!-- /results -->"
@@ -33,12 +34,6 @@ TITLES = {
     "braille_late": "**Braille letters, told late**: steps of 40 ms, an answer in the last "
     "quarter, settings of `bench/braille_late.py`",
 }
-
-
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table; all columns but the first to the right."""
-    rule = ["---", *["---:"] * (len(heads) - 1)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [heads, rule, *rows])
 
 
 def spread(values: list[float], form: str) -> str:

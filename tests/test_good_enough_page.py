@@ -73,7 +73,7 @@ def test_results_are_of_the_study_beside_them_and_of_a_clean_commit(made):
         (-0.05, -0.02, "worse"),
         (-0.05, 0.0, "open"),
         (-0.011, 0.0, "open"),
-        (None, None, "one seed"),
+        (None, None, "no interval"),
     ],
 )
 def test_a_verdict_needs_the_whole_interval(made, low, high, expected):

@@ -47,10 +47,18 @@ def made(store, tmp_path):
     return text, [(json.loads(s), seed, json.loads(m), json.loads(c)) for s, seed, m, c in rows]
 
 
+def tables(text: str) -> list[list[list[str]]]:
+    """The cells of every table of a report, heads and rule first."""
+    apart = re.findall(r"(?:^\| .*\n)+", text, flags=re.MULTILINE)
+    return [[line[2:-2].split(" | ") for line in table.splitlines()] for table in apart]
+
+
+TUNED = ("learning.learning_rate", "network.input_gain")
+
+
 def lines(text: str) -> dict[tuple[str, str], dict[str, str]]:
     """The table of a report: cells by column, by rule and signal."""
-    table = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    heads, _, *body = table
+    heads, _, *body = tables(text)[0]
     named = [dict(zip(heads, (c.strip() for c in cells), strict=True)) for cells in body]
     return {(line["rule"].strip("`"), line["signal"]): line for line in named}
 
@@ -149,6 +157,25 @@ def test_a_report_says_what_was_refused_what_failed_and_how_it_was_made(made, tm
     assert pictures == ["learning-yin_yang.png", "cost-yin_yang.png"]
     for picture in pictures:
         assert (tmp_path / "report" / picture).stat().st_size > 5000
+
+
+def test_a_report_says_what_tuning_chose_for_each_line(made, tmp_path):
+    """The settings of the trial with the highest score, of the line's own trials."""
+    text, _ = made
+    base = sqlite3.connect(tmp_path / "results.sqlite")
+    kept = "SELECT settings, tuned, metrics FROM cell WHERE kind = 'trial' AND status = 'done'"
+    trials = [tuple(map(json.loads, row)) for row in base.execute(kept)]
+    base.close()
+    assert "## What tuning chose" in text and len(tables(text)) == 2
+    heads, _, *body = tables(text)[1]
+    assert heads == ["line", "learning_rate", "input_gain"]
+    assert len(body) == 4 and body[-1] == ["rule superspike", "", ""], "it was refused"
+    for who, *shown in body[:-1]:
+        rule, _, signal = who.removeprefix("rule ").partition(", signal ")
+        own = [t for t in trials if (t[0]["rule"], t[0].get("signal", "")) == (rule, signal)]
+        best = max(own, key=lambda trial: trial[2]["accuracy"])[1]
+        assert len(own) == 3 and len({json.dumps(trial[1]) for trial in own}) > 1
+        assert shown == [f"{best[name]:.3g}" for name in TUNED]
 
 
 def test_a_report_without_a_done_cell_says_so(store, tmp_path):

@@ -1,8 +1,8 @@
 """Report: what a study found, in Markdown and pictures, from its result file alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tracegrad.run.table import size, updates
 from tracegrad.study.outcome import DONE, FAILED, REFUSED
@@ -23,6 +23,8 @@ def write_report(results: Results, folder: Path) -> Path:
         if any(summary.done for summary in some):
             parts += [_picture(draw(some, folder, task)) for draw in (draw_learning, draw_cost)]
         parts += _floors(some)
+    if settled := chosen(found):
+        parts += ["## What tuning chose", settled]
     parts += [*_sentences(found, REFUSED), *_sentences(found, FAILED)]
     parts += ["## How", *_how(results)]
     path = folder / "report.md"
@@ -53,6 +55,11 @@ def table(found: list[Summary]) -> str:
         ]
         for summary in shown
     ]
+    return markdown_table(heads, rows)
+
+
+def markdown_table(heads: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown: the first column to the left, all others to the right."""
     rule = ["---", *["---:"] * (len(heads) - 1)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [heads, rule, *rows])
 
@@ -163,21 +170,43 @@ def _sentences(found: list[Summary], status: str) -> list[str]:
     return [f"## {status.capitalize()}", "\n".join(lines)] if lines else []
 
 
+def fairness(plan: Mapping[str, Any]) -> str:
+    """What was tuned for each line of a study, in a sentence."""
+    if (tuning := plan["tuning"]) is None:
+        return "No setting was tuned for a rule: all have the settings of the study."
+    ranges = "; ".join(_range(name, kind) for name, kind in tuning["parameters"].items())
+    epochs = "as many epochs" if tuning["epochs"] is None else f"{tuning['epochs']} epochs"
+    return (
+        f"Tuning: {tuning['trials']} trials of {epochs} for every line, by optuna (TPE), on "
+        f"held-out training sequences, the same ranges for all: {ranges}."
+    )
+
+
+def chosen(found: list[Summary]) -> str:
+    """A table of what tuning set for each line; empty where nothing was tuned."""
+    told = varying([summary.settings for summary in found])
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    for summary in found:
+        who = label({n: summary.settings[n] for n in told if n in summary.settings})
+        for row in summary.rows:
+            lines[who or f"rule {summary.rule}", label(row.tuned)] = row.tuned
+    names = list(dict.fromkeys(name for tuned in lines.values() for name in tuned))
+    rows = [[who, *(_brief(tuned.get(n)) for n in names)] for (who, _), tuned in lines.items()]
+    return markdown_table(["line", *map(_short, names)], rows) if names else ""
+
+
+def _brief(value: float | str | None) -> str:
+    if value is None:  # every trial failed
+        return ""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def _how(results: Results) -> list[str]:
-    tuning, rows = results.plan["tuning"], [*results.cells, *results.trials]
-    if tuning is None:
-        told = "No setting was tuned for a rule: all have the settings of the study."
-    else:
-        ranges = "; ".join(_range(name, kind) for name, kind in tuning["parameters"].items())
-        epochs = "as many epochs" if tuning["epochs"] is None else f"{tuning['epochs']} epochs"
-        told = (
-            f"Tuning: {tuning['trials']} trials of {epochs} for every line, by optuna (TPE), on "
-            f"held-out training sequences, the same ranges for all: {ranges}."
-        )
+    rows = [*results.cells, *results.trials]
     made = {_made(row.outcome.environment) for row in rows if row.outcome.environment}
     hours = sum(row.outcome.seconds for row in rows) / 3600.0
     return [
-        f"{told} A cell may take {results.plan['seconds']:g} s.",
+        f"{fairness(results.plan)} A cell may take {results.plan['seconds']:g} s.",
         f"± is the standard deviation over seeds. Differences: {METHOD}.{_folds(results)}",
         f"{hours:.2f} hours of training. " + " ".join(sorted(made)),
     ]
