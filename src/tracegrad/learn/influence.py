@@ -185,7 +185,7 @@ class Block(AbstractInfluence):
             zip(circuit.stages, memory, cotangents, strict=True)
         ):
             if self._once(index):
-                stages.append(_pull_once(trace, cotangent).as_gradient(stage))
+                stages.append(pull_trace(trace, cotangent).as_gradient(stage))
             else:
                 read = {OUTPUT: eligibility(trace), **trace.taps, **trace.rows}
                 stages.append(pull_stage(stage, read, cotangent))
@@ -248,18 +248,19 @@ def pull_stage(stage: Stage, read: dict[str, Sources], cotangent: Rows) -> Stage
     return _sum([_meet(c, read[name]) for name, c in cotangent.items()]).as_gradient(stage)
 
 
-def _pull_once(trace: Trace, cotangent: Rows) -> Sources:
-    """The same where some traces are held once, so that the output's is not put together."""
+def pull_trace(trace: Trace, cotangent: Rows) -> Sources:
+    """The same of a whole trace, without putting that of the output together."""
+    asked, z = dict(cotangent), cotangent.get(OUTPUT)
+    if z is not None:
+        del asked[OUTPUT]
+        asked |= {row: asked.get(row, 0.0) + z * emit for row, emit in trace.emit.items()}
     read = {**trace.taps, **trace.rows}
-    parts = [_meet(c, read[name]) for name, c in cotangent.items() if name != OUTPUT]
-    if OUTPUT in cotangent:
-        c = cotangent[OUTPUT]
-        through_rows = [_meet(c * trace.emit[row], trace.rows[row]) for row in trace.rows]
-        total = _sum(through_rows)
-        direct = {k: jnp.sum(c * d, axis=0)[:, None] for k, d in trace.direct.items()}
-        added = {k: g + direct[k] for k, g in total.coefficients.items()}
-        parts.append(total._replace(coefficients=added))
-    return _sum(parts)
+    total = _sum([_meet(c, read[name]) for name, c in asked.items()])
+    if z is None:
+        return total
+    direct = {k: jnp.sum(z * d, axis=0)[:, None] for k, d in trace.direct.items()}
+    added = {k: g + direct[k] for k, g in total.coefficients.items()}
+    return total._replace(coefficients=added)
 
 
 def _sum(parts: list[Sources]) -> Sources:

@@ -2,6 +2,7 @@
 
 from tracegrad.learn.alike import alike
 from tracegrad.learn.loss import Loss
+from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.chunked_sgd import ChunkedSGD
 from tracegrad.learn.plans.plan import AbstractPlan
 from tracegrad.learn.plans.step import Step
@@ -22,7 +23,7 @@ def check_plan(plan: AbstractPlan, rule: Rule, loss: Loss, update_every: int | N
 
 def check_common(plan: AbstractPlan, network: Network) -> None:
     """Traces may be held once only where all neurons have them in common."""
-    if not isinstance(plan, Step | ChunkedSGD) or not plan.common:
+    if not isinstance(plan, Step | ChunkedSGD | Chunk) or not plan.common:
         return
     found = alike(network, plan.rule.influence)
     if len(plan.common) != len(found) or not all(map(frozenset.issubset, plan.common, found)):

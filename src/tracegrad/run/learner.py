@@ -103,10 +103,8 @@ class Learner:
         self.gradient = jax.jit(held(self._gradient))
 
     def _in_common(self) -> tuple[frozenset[str], ...]:
-        """Traces held once: as a stream has one memory, only where all goes by steps."""
-        if self.update_every != 1 or not self.substrate.plain:
-            return ()
-        return alike(self.network, self.rule.influence)
+        """Traces held once, but on a substrate that rounds each."""
+        return alike(self.network, self.rule.influence) if self.substrate.plain else ()
 
     def for_input(self, xs: Shaped[ArrayLike, "*shape"]) -> "Learner":
         """The same learner, planned for input as sparse as `xs` (time, batch, m): see `plan`.

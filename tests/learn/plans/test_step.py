@@ -1,4 +1,4 @@
-"""step: traces held once for all neurons give the same gradient as traces of each."""
+"""step and chunk: traces held once for all neurons give the same gradient as traces of each."""
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ import claims
 import tracegrad as tg
 from claims import assert_equal, block, network
 from tracegrad.learn.alike import alike
+from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.step import Step
 
@@ -16,8 +17,16 @@ rules = tg.rules
 PER_NEURON = jnp.linspace(5e-3, 15e-3, claims.SIZES[0])
 
 
-def factored(net):
-    return lambda rule, loss: Step(rule, loss, alike(net, rule.influence))
+def by_steps(rule, loss, common):
+    return Step(rule, loss, common)
+
+
+def by_chunks(rule, loss, common):
+    return Chunk(rule, loss, carry=True, common=common)
+
+
+def factored(net, plan):
+    return lambda rule, loss: plan(rule, loss, alike(net, rule.influence))
 
 
 def ragged():
@@ -37,8 +46,9 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("plan", [by_steps, by_chunks])
 @pytest.mark.parametrize("name", CASES)
-def test_traces_held_once_change_nothing(name):
+def test_traces_held_once_change_nothing(name, plan):
     net, rule = CASES[name]
     loss = tg.losses.mean_squared_error(tg.RateRegulariser(0.3, 0.05))
     found = alike(net, rule.influence)
@@ -48,13 +58,13 @@ def test_traces_held_once_change_nothing(name):
         jax.tree.map(lambda a, part=part: a[part], data) for part in (slice(0, 9), slice(9, None))
     )
     ours, theirs = (
-        block(net, rule, loss=loss, data=first, plan=plan) for plan in (factored(net), Step)
+        block(net, rule, loss=loss, data=first, plan=p) for p in (factored(net, plan), Step)
     )
     held = ours.stream.memory[0].rows[min(found[0])].weight["current"]
     assert held.shape == (claims.BATCH, 1, claims.INPUTS)
     ours, theirs = (
-        block(net, rule, loss=loss, data=second, plan=plan, stream=before.stream)
-        for plan, before in ((factored(net), ours), (Step, theirs))
+        block(net, rule, loss=loss, data=second, plan=p, stream=before.stream)
+        for p, before in ((factored(net, plan), ours), (Step, theirs))
     )
     claims.assert_alive(net, theirs.rates)
     assert_equal(ours.gradient, theirs.gradient)

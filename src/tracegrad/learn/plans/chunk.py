@@ -9,6 +9,8 @@ $\mathrm{drive}^\top\lambda$ with the presynaptic activity, plus $\lambda^0$ tim
 in. The trace carried out is the same scan started from each state and tap at the end.
 """
 
+from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +18,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, Taps
-from tracegrad.learn.influence import Block, Sources, Trace
+from tracegrad.learn.influence import Block, Sources, Trace, pull_trace
+from tracegrad.learn.influences.masked import Masked
 from tracegrad.learn.local import Rows, emission
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.reverse import AbstractReverse, Seen
@@ -41,14 +44,34 @@ class Adjoint(NamedTuple):
     coefficients: Rows
 
 
+class Back(NamedTuple):
+    """Cotangents before a block, and of every current in it, (time, starts, batch, n)."""
+
+    before: Adjoint
+    currents: Ports
+
+
 class Chunk(AbstractReverse):
     """Exact for block influences, over block boundaries too if a block is one neuron.
 
     Memory O(K batch k n) for a block of K steps besides the traces O(batch (k+taps) p), which are
     read and written once a block; with `carry=False` (independent sequences) there are no traces.
+    `common` are states of each stage whose traces all neurons have in common (`alike`): they are
+    held once.
     """
 
     carry: bool = setting(True)
+    common: tuple[frozenset[str], ...] = setting(())
+
+    @property
+    def influence(self) -> Block | Masked:
+        """The rule's, with the traces that all neurons have in common held once."""
+        influence = self.rule.influence
+        if not self.common:
+            assert isinstance(influence, Block | Masked)
+            return influence
+        assert isinstance(influence, Block)  # `alike` finds nothing for others
+        return replace(influence, common=self.common)
 
     @property
     def carries(self) -> bool:
@@ -89,18 +112,16 @@ class Chunk(AbstractReverse):
         names = [*seen.start.s, *taps] if trace is not None else []
         start = _start(stage, taps, names, seen.start.z)
         weight = self.influence.inner_weight(circuit, index)
-        adjoint, currents = _backward(stage, taps, weight, start, asked, seen)
-        per_start = _collect(stage, adjoint, currents, seen, names)
-        if trace is not None:
-            per_start = [
-                jax.tree.map(jnp.add, here, _older(trace, adjoint, index))
-                for index, here in enumerate(per_start)
-            ]
-            per_start[0] = jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), per_start[0])
-        gradient = per_start[0].as_gradient(stage)
-        return gradient, None if trace is None else _carried(
-            stage, taps, trace, dict(zip(names, per_start[1:], strict=True)), seen
-        )
+        back = _backward(stage, taps, weight, start, asked, seen)
+        gradient = _collect(stage, back, seen)
+        if trace is None:
+            return gradient.as_gradient(stage), None
+        first = {row: c[0] for row, c in (back.before.s | back.before.taps).items()}
+        older = pull_trace(trace, first | {OUTPUT: back.before.z[0]})
+        once = self.common[index] if self.common else frozenset[str]()
+        ends = _ends(stage, trace, back, seen, once)
+        new = _carried(stage, taps, trace, dict(zip(names, ends, strict=True)), seen)
+        return jax.tree.map(jnp.add, gradient, older).as_gradient(stage), new
 
     def silent(self, circuit: Circuit, index: int, batch: int) -> Adjoint:
         """See `AbstractReverse`."""
@@ -113,10 +134,10 @@ class Chunk(AbstractReverse):
         """See `AbstractReverse`."""
         stage, taps = circuit.stages[index], self.taps(circuit, index)
         weight = self.influence.inner_weight(circuit, index)
-        before, currents = _backward(stage, taps, weight, after, asked, seen)
-        gradient = _collect(stage, before, currents, seen, [])[0].as_gradient(stage)
-        nothing = jax.tree.map(jnp.zeros_like, before.coefficients)
-        return gradient, before._replace(coefficients=nothing)
+        back = _backward(stage, taps, weight, after, asked, seen)
+        nothing = jax.tree.map(jnp.zeros_like, back.before.coefficients)
+        before = back.before._replace(coefficients=nothing)
+        return _collect(stage, back, seen).as_gradient(stage), before
 
 
 def _through(
@@ -165,11 +186,8 @@ def _backward(
     start: Adjoint,
     asked: Rows,
     seen: Seen,
-) -> tuple[Adjoint, Ports]:
-    """The reverse scan: cotangents before the block, and of every current.
-
-    Those of the currents are (time, starts, batch, n).
-    """
+) -> Back:
+    """The reverse scan."""
     batch = seen.start.z.shape[0]
     c = {k: jnp.broadcast_to(v, (batch, stage.size)) for k, v in stage.coefficients.items()}
 
@@ -201,7 +219,7 @@ def _backward(
         return now_adjoint, d_current
 
     past = (asked, seen.before, seen.current, seen.after.s, seen.valid)
-    return over_time(body, start, past, reverse=True)
+    return Back(*over_time(body, start, past, reverse=True))
 
 
 def _echo(weight: Array, d_current: Float[Array, "starts batch n"]) -> Array:
@@ -209,51 +227,63 @@ def _echo(weight: Array, d_current: Float[Array, "starts batch n"]) -> Array:
     return weight[None, None] * d_current if weight.ndim == 1 else d_current @ weight
 
 
-def _collect(
-    stage: Stage, adjoint: Adjoint, currents: Ports, seen: Seen, names: list[str]
-) -> list[Sources]:
-    """What the block itself contributes, for each start: products with presynaptic activity.
+def _collect(stage: Stage, back: Back, seen: Seen, start: int = 0) -> Sources:
+    """What the block itself contributes to a start: products with presynaptic activity.
 
-    Without carried traces the loss's part is summed over the batch at once, one large product.
+    The loss's part is summed over the batch at once, one large product; those of carried
+    quantities are per sample.
     """
+    current = {port: c[:, start] for port, c in back.currents.items()}
+    kept = jnp.asarray if start else partial(jnp.sum, axis=0)
+    carried = back.before.z.shape[0] > 1
 
-    def per_sample(array: Array) -> Array:
-        return array[..., None] if names else jnp.sum(array, axis=0)[..., None]
+    def one(weight: Weights, current: Array, activity: Array) -> Array:
+        if isinstance(weight, FanIn) and carried:
+            return kept(weight.traced(current, activity))
+        if isinstance(weight, AbstractMap):
+            return weight.gradient(current, activity)
+        if start:
+            return jnp.einsum("tbn,tbm->bnm", current, activity)
+        flat = (a.reshape(-1, a.shape[-1]) for a in (current, activity))
+        return jnp.matmul(next(flat).T, next(flat))
 
-    def collect(index: int) -> Sources:
-        current = {port: c[:, index] for port, c in currents.items()}
+    def product(part: dict[str, Any], activity: Array) -> Ports:
+        return {port: one(weight, current[port], activity) for port, weight in part.items()}
 
-        def product(part: dict[str, Any], activity: Array) -> Ports:
-            return {
-                port: _product(weight, current[port], activity, bool(names))
-                for port, weight in part.items()
-            }
-
-        bias = stage.bias
-        return Sources(
-            product(stage.weight, seen.incoming),
-            None if stage.recurrent is None else product(stage.recurrent, seen.before.z),
-            None if bias is None else {p: per_sample(jnp.sum(current[p], axis=0)) for p in bias},
-            {k: per_sample(v[index]) for k, v in adjoint.coefficients.items()},
-        )
-
-    return [collect(index) for index in range(1 + len(names))]
+    bias = stage.bias
+    return Sources(
+        product(stage.weight, seen.incoming),
+        None if stage.recurrent is None else product(stage.recurrent, seen.before.z),
+        None if bias is None else {p: kept(jnp.sum(current[p], axis=0))[..., None] for p in bias},
+        {name: kept(c[start])[..., None] for name, c in back.before.coefficients.items()},
+    )
 
 
-def _product(weight: Weights, current: Array, activity: Array, per_sample: bool) -> Array:
-    """Summed over time, and over the batch as one product unless per sample is asked."""
-    if isinstance(weight, FanIn) and per_sample:
-        return weight.traced(current, activity)
-    if isinstance(weight, AbstractMap):
-        return weight.gradient(current, activity)
-    if per_sample:
-        return jnp.einsum("tbn,tbm->bnm", current, activity)
-    flat = (a.reshape(-1, a.shape[-1]) for a in (current, activity))
-    return jnp.matmul(next(flat).T, next(flat))
+def _ends(
+    stage: Stage, trace: Trace, back: Back, seen: Seen, once: frozenset[str]
+) -> list[Sources]:
+    """Of each carried quantity the trace at the end of the block; the states `once` are the first
+    neuron's for all."""
+
+    def end(trace: Trace, back: Back, start: int) -> Sources:
+        fresh = _collect(stage, back, seen, start)
+        return jax.tree.map(jnp.add, fresh, _older(trace, back.before, start))
+
+    def first(tree: Any) -> Any:
+        return jax.tree.map(lambda a: a[:, :1], tree)
+
+    few = Trace({row: first(trace.rows[row]) for row in once}, {}, *map(first, trace[2:]))
+    one = jax.tree.map(lambda a: a[..., :1], back)
+    ends = []
+    for start, name in enumerate([*trace.rows, *trace.taps], 1):
+        ends.append(end(trace, back, start))
+        if name in once:
+            ends[-1] = end(few, one, start)._replace(coefficients=ends[-1].coefficients)
+    return ends
 
 
 def _older(trace: Trace, adjoint: Adjoint, index: int) -> Sources:
-    """What the traces carried in contribute to one start.
+    """What the traces carried in contribute to the start of a carried quantity, per sample.
 
     The last output before the block is a function of the states, so its cotangent joins theirs.
     """

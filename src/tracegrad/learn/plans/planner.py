@@ -31,9 +31,8 @@ class Work(NamedTuple):
     `steps` is the length of a block (None: a whole sequence), `carry` whether a block follows on
     another; `density` the share of inputs that are not zero, if it is known; `learned` says of each
     stage whether its neuron parameters learn (None: all); `common` names of each stage the states
-    whose traces are held once (`alike`), for a stream that only ever goes step by step; `plain`
-    says that its updates are plain SGD of a first layer that is `chunkable`; `many` devices share
-    it.
+    whose traces are held once (`alike`); `plain` says that its updates are plain SGD of a first
+    layer that is `chunkable`; `many` devices share it.
     """
 
     steps: int | None
@@ -82,7 +81,7 @@ def choose(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None = None) -
         return _stepwise(rule, loss, work, "the weights change at every step")
     if work.carry:
         why = "traces are touched once per block, and exact across blocks"
-        return Choice(Chunk(rule, loss, carry=True), why)
+        return _held_once(Chunk(rule, loss, True, work.common), work, why)
     return _independent(rule, loss, work, circuit)
 
 
@@ -97,12 +96,15 @@ def _grouped(rule: Rule) -> bool:
 
 
 def _stepwise(rule: Rule, loss: Loss, work: Work, why: str) -> Choice:
-    """Step by step, with traces held once where all neurons have them in common."""
-    once = sorted(frozenset().union(*work.common))
-    if not once:
-        return Choice(Step(rule, loss), why)
-    held = f"{why}; factored, since all neurons have their traces of {', '.join(once)} in common"
-    return Choice(Step(rule, loss, work.common), held)
+    """Step by step."""
+    return _held_once(Step(rule, loss, work.common), work, why)
+
+
+def _held_once(plan: AbstractPlan, work: Work, why: str) -> Choice:
+    """A plan with traces held once where all neurons have them in common, which its reason says."""
+    once = ", ".join(sorted(frozenset().union(*work.common)))
+    held = f"; factored, since all neurons have their traces of {once} in common" if once else ""
+    return Choice(plan, why + held)
 
 
 def _independent(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None) -> Choice:
