@@ -114,6 +114,13 @@ def _online(work: Workload, arrays: Given) -> dict[str, MakeRow]:
     }
 
 
+def _every_few(work: Workload, arrays: Given) -> dict[str, MakeRow]:
+    return {
+        f"{rule.name}, Adam every {work.every} steps": _ours(rule, None, work, arrays)
+        for rule in (eprop(), block_diagonal())
+    }
+
+
 def _exact(work: Workload, arrays: Given) -> dict[str, MakeRow]:
     return {
         "dense RTRL": partial(reference, "dense RTRL", arrays),
@@ -124,6 +131,7 @@ def _exact(work: Workload, arrays: Given) -> dict[str, MakeRow]:
 ROWS: dict[str, Callable[[Workload, Given], dict[str, MakeRow]]] = {
     "W1": _with_naive,
     "W1 at 3 %": _with_events,
+    "W1K10": _every_few,
     "W1T1600": _long,
     "W2 at 3 %": _with_events,
     "W3": _online,

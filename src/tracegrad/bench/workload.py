@@ -37,6 +37,7 @@ class Workload(NamedTuple):
 WORKLOADS = {
     "W1": Workload(700, 256, 20, 100, 32),
     "W1 at 3 %": Workload(700, 256, 20, 100, 32, scale=0.85),
+    "W1K10": Workload(700, 256, 20, 100, 32, every=10),
     "W1T1600": Workload(700, 256, 20, 1600, 32),
     "W2": Workload(700, 1024, 20, 250, 32),
     "W2 at 3 %": Workload(700, 1024, 20, 250, 32, scale=0.85),
