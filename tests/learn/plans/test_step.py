@@ -9,6 +9,7 @@ import claims
 import tracegrad as tg
 from claims import assert_equal, block, network
 from tracegrad.learn.alike import alike
+from tracegrad.learn.plans import chunk
 from tracegrad.learn.plans.chunk import Chunk
 from tracegrad.learn.plans.plan import Data
 from tracegrad.learn.plans.step import Step
@@ -23,6 +24,10 @@ def by_steps(rule, loss, common):
 
 def by_chunks(rule, loss, common):
     return Chunk(rule, loss, carry=True, common=common)
+
+
+def by_samples(rule, loss, common):
+    return Chunk(rule, loss, carry=True, common=common, by_sample=True)
 
 
 def factored(net, plan):
@@ -46,9 +51,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("plan", [by_steps, by_chunks])
+@pytest.mark.parametrize("plan", [by_steps, by_chunks, by_samples])
 @pytest.mark.parametrize("name", CASES)
-def test_traces_held_once_change_nothing(name, plan):
+def test_traces_held_once_change_nothing(name, plan, monkeypatch):
+    monkeypatch.setattr(chunk, "CACHE", 0)
     net, rule = CASES[name]
     loss = tg.losses.mean_squared_error(tg.RateRegulariser(0.3, 0.05))
     found = alike(net, rule.influence)

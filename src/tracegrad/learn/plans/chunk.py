@@ -9,13 +9,14 @@ $\mathrm{drive}^\top\lambda$ with the presynaptic activity, plus $\lambda^0$ tim
 in. The trace carried out is the same scan started from each state and tap at the end.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from tracegrad.learn.filter import OUTPUT, Taps
 from tracegrad.learn.influence import Block, Sources, Trace, pull_trace
@@ -29,6 +30,8 @@ from tracegrad.model.network import Circuit, State, hold
 from tracegrad.model.over_time import over_time
 from tracegrad.model.parameter import setting
 from tracegrad.model.stage import Ports, Stage, StageState
+
+CACHE = 1 << 23  # bytes: traces of a stage that a core has at hand between two uses
 
 
 class Adjoint(NamedTuple):
@@ -51,17 +54,26 @@ class Back(NamedTuple):
     currents: Ports
 
 
+class Fed(NamedTuple):
+    """What a stage's synapses saw at every step: from below, and its own last output."""
+
+    incoming: Shaped[Array, "time batch m"]
+    before: Float[Array, "time batch n"]
+
+
 class Chunk(AbstractReverse):
     """Exact for block influences, over block boundaries too if a block is one neuron.
 
     Memory O(K batch k n) for a block of K steps besides the traces O(batch (k+taps) p), which are
     read and written once a block; with `carry=False` (independent sequences) there are no traces.
     `common` are states of each stage whose traces all neurons have in common (`alike`): they are
-    held once.
+    held once. With `by_sample`, traces of a stage that are larger than `CACHE` are gone through a
+    sample at a time, so that each is read from memory once: for a CPU that has the batch alone.
     """
 
     carry: bool = setting(True)
     common: tuple[frozenset[str], ...] = setting(())
+    by_sample: bool = setting(False)
 
     @property
     def influence(self) -> Block | Masked:
@@ -113,13 +125,14 @@ class Chunk(AbstractReverse):
         start = _start(stage, taps, names, seen.start.z)
         weight = self.influence.inner_weight(circuit, index)
         back = _backward(stage, taps, weight, start, asked, seen)
-        gradient = _collect(stage, back, seen)
+        fed = Fed(seen.incoming, seen.before.z)
+        gradient = _collect(stage, back, fed)
         if trace is None:
             return gradient.as_gradient(stage), None
-        first = {row: c[0] for row, c in (back.before.s | back.before.taps).items()}
-        older = pull_trace(trace, first | {OUTPUT: back.before.z[0]})
-        once = self.common[index] if self.common else frozenset[str]()
-        ends = _ends(stage, trace, back, seen, once)
+        meet = partial(_meet, stage, self.common[index] if self.common else frozenset[str]())
+        if self.by_sample and sum(leaf.nbytes for leaf in jax.tree.leaves(trace)) > CACHE:
+            meet = partial(_by_sample, meet)
+        older, ends = meet(trace, back, fed)
         new = _carried(stage, taps, trace, dict(zip(names, ends, strict=True)), seen)
         return jax.tree.map(jnp.add, gradient, older).as_gradient(stage), new
 
@@ -137,7 +150,11 @@ class Chunk(AbstractReverse):
         back = _backward(stage, taps, weight, after, asked, seen)
         nothing = jax.tree.map(jnp.zeros_like, back.before.coefficients)
         before = back.before._replace(coefficients=nothing)
-        return _collect(stage, back, seen).as_gradient(stage), before
+        fed = Fed(seen.incoming, seen.before.z)
+        return _collect(stage, back, fed).as_gradient(stage), before
+
+
+Meet = Callable[[Trace, Back, Fed], tuple[Sources, list[Sources]]]
 
 
 def _through(
@@ -227,7 +244,7 @@ def _echo(weight: Array, d_current: Float[Array, "starts batch n"]) -> Array:
     return weight[None, None] * d_current if weight.ndim == 1 else d_current @ weight
 
 
-def _collect(stage: Stage, back: Back, seen: Seen, start: int = 0) -> Sources:
+def _collect(stage: Stage, back: Back, fed: Fed, start: int = 0) -> Sources:
     """What the block itself contributes to a start: products with presynaptic activity.
 
     The loss's part is summed over the batch at once, one large product; those of carried
@@ -252,21 +269,44 @@ def _collect(stage: Stage, back: Back, seen: Seen, start: int = 0) -> Sources:
 
     bias = stage.bias
     return Sources(
-        product(stage.weight, seen.incoming),
-        None if stage.recurrent is None else product(stage.recurrent, seen.before.z),
+        product(stage.weight, fed.incoming),
+        None if stage.recurrent is None else product(stage.recurrent, fed.before),
         None if bias is None else {p: kept(jnp.sum(current[p], axis=0))[..., None] for p in bias},
         {name: kept(c[start])[..., None] for name, c in back.before.coefficients.items()},
     )
 
 
-def _ends(
-    stage: Stage, trace: Trace, back: Back, seen: Seen, once: frozenset[str]
-) -> list[Sources]:
-    """Of each carried quantity the trace at the end of the block; the states `once` are the first
-    neuron's for all."""
+def _by_sample(meet: Meet, trace: Trace, back: Back, fed: Fed) -> tuple[Sources, list[Sources]]:
+    """The same, one sample after the other."""
+    given = trace, back, fed
+    axes = (
+        jax.tree.map(lambda _: 0, trace),
+        Back(*(jax.tree.map(lambda _, axis=axis: axis, part) for axis, part in enumerate(back, 1))),
+        jax.tree.map(lambda _: 1, fed),
+    )
+
+    def one(sample: Any) -> tuple[Sources, list[Sources]]:
+        return meet(*jax.tree.map(jnp.expand_dims, sample, axes))
+
+    def body(total: Sources, sample: Any) -> tuple[Sources, list[Sources]]:
+        older, ends = one(sample)
+        return jax.tree.map(jnp.add, total, older), ends
+
+    samples = jax.tree.map(lambda a, axis: jnp.moveaxis(a, axis, 0), given, axes)
+    shapes, _ = jax.eval_shape(one, jax.tree.map(lambda a: a[0], samples))
+    zero = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+    older, ends = jax.lax.scan(body, zero, samples)
+    return older, jax.tree.map(lambda a: a[:, 0], ends)
+
+
+def _meet(
+    stage: Stage, once: frozenset[str], trace: Trace, back: Back, fed: Fed
+) -> tuple[Sources, list[Sources]]:
+    """What the traces carried in add to the gradient, and of each carried quantity the trace at the
+    end of the block; the states `once` are the first neuron's for all."""
 
     def end(trace: Trace, back: Back, start: int) -> Sources:
-        fresh = _collect(stage, back, seen, start)
+        fresh = _collect(stage, back, fed, start)
         return jax.tree.map(jnp.add, fresh, _older(trace, back.before, start))
 
     def first(tree: Any) -> Any:
@@ -279,7 +319,8 @@ def _ends(
         ends.append(end(trace, back, start))
         if name in once:
             ends[-1] = end(few, one, start)._replace(coefficients=ends[-1].coefficients)
-    return ends
+    asked = {row: c[0] for row, c in (back.before.s | back.before.taps).items()}
+    return pull_trace(trace, asked | {OUTPUT: back.before.z[0]}), ends
 
 
 def _older(trace: Trace, adjoint: Adjoint, index: int) -> Sources:
