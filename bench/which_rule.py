@@ -346,12 +346,15 @@ def cost() -> Iterable[str]:
     yield table(["rule", "words carried", "operations, to the network's own"], lines)
     speed = load("speed")
     ratios = {(row["workload"], row["row"]): row["ratio"] for row in speed["rows"]}
+    few = {row["row"].split(",")[0]: row["ratio"] for row in load("updates")["rows"]}
     yield (
         f"A training step of W1 by `eprop` takes {ratios['W1', 'eprop, as planned']:.2f} of the "
         "time of BPTT written by hand if weights change once a sequence. A change at every step "
         f"costs more: on one stream (W3) {ratios['W3', 'eprop, Adam every step']:.0f} times with "
         f"Adam and {ratios['W3', 'eprop, SGD every step']:.0f} times with SGD the time of BPTT, "
-        "which changes them once. All of it: [Benchmarks](benchmarks.md)."
+        f"which changes them once; every ten steps (W1K10), {few['eprop']:.1f} times, and "
+        f"{few['block_diagonal']:.1f} by `block_diagonal`, Adam. All of it: "
+        "[Benchmarks](benchmarks.md)."
     )
     yield source(speed)
 
