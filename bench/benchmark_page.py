@@ -218,8 +218,8 @@ a step comes after one of the same."""
 NARROW = """The same on an older processor, whose vectors hold 8 numbers in place of 16. Events of
 bytes are the same input as `uint8`, a quarter of the memory to look through. Turns
 were of one step."""
-UPDATES = """W1 with an update by Adam every ten steps, as spoken digits are learned by default. Expert
-BPTT changes the weights once, after the sequence."""
+UPDATES = """W1 with an update by Adam every ten steps, as spoken digits are learned by default.
+Expert BPTT changes the weights once, after the sequence."""
 KINDS = ("float32", "bfloat16")
 GPU = """The same training steps on one {device}, where events do not run. Products are of float32
 ({float32:.0f} TFLOP/s by XLA for 8192 x 8192 matrices), or of bfloat16 summed in float32
