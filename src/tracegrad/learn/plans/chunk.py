@@ -129,7 +129,8 @@ class Chunk(AbstractReverse):
         gradient = _collect(stage, back, fed)
         if trace is None:
             return gradient.as_gradient(stage), None
-        meet = partial(_meet, stage, self.common[index] if self.common else frozenset[str]())
+        once = self.common[index] if self.common else frozenset[str]()
+        meet = partial(_meet, stage, names, once)
         if self.by_sample and sum(leaf.nbytes for leaf in jax.tree.leaves(trace)) > CACHE:
             meet = partial(_by_sample, meet)
         older, ends = meet(trace, back, fed)
@@ -276,8 +277,32 @@ def _collect(stage: Stage, back: Back, fed: Fed, start: int = 0) -> Sources:
     )
 
 
+def _meet(
+    stage: Stage, names: list[str], once: frozenset[str], trace: Trace, back: Back, fed: Fed
+) -> tuple[Sources, list[Sources]]:
+    """What the traces carried in add to the gradient, and of each carried quantity the trace at the
+    end of the block; the states `once` are the first neuron's for all."""
+
+    def end(trace: Trace, back: Back, start: int) -> Sources:
+        fresh = _collect(stage, back, fed, start)
+        return jax.tree.map(jnp.add, fresh, _older(trace, back.before, start))
+
+    def first(tree: Any) -> Any:
+        return jax.tree.map(lambda a: a[:, :1], tree)
+
+    few = Trace({row: first(trace.rows[row]) for row in once}, {}, *map(first, trace[2:]))
+    one = jax.tree.map(lambda a: a[..., :1], back)
+    ends = []
+    for start, name in enumerate(names, 1):
+        ends.append(end(trace, back, start))
+        if name in once:
+            ends[-1] = end(few, one, start)._replace(coefficients=ends[-1].coefficients)
+    asked = {row: c[0] for row, c in (back.before.s | back.before.taps).items()}
+    return pull_trace(trace, asked | {OUTPUT: back.before.z[0]}), ends
+
+
 def _by_sample(meet: Meet, trace: Trace, back: Back, fed: Fed) -> tuple[Sources, list[Sources]]:
-    """The same, one sample after the other."""
+    """`_meet`, one sample after the other."""
     given = trace, back, fed
     axes = (
         jax.tree.map(lambda _: 0, trace),
@@ -297,30 +322,6 @@ def _by_sample(meet: Meet, trace: Trace, back: Back, fed: Fed) -> tuple[Sources,
     zero = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
     older, ends = jax.lax.scan(body, zero, samples)
     return older, jax.tree.map(lambda a: a[:, 0], ends)
-
-
-def _meet(
-    stage: Stage, once: frozenset[str], trace: Trace, back: Back, fed: Fed
-) -> tuple[Sources, list[Sources]]:
-    """What the traces carried in add to the gradient, and of each carried quantity the trace at the
-    end of the block; the states `once` are the first neuron's for all."""
-
-    def end(trace: Trace, back: Back, start: int) -> Sources:
-        fresh = _collect(stage, back, fed, start)
-        return jax.tree.map(jnp.add, fresh, _older(trace, back.before, start))
-
-    def first(tree: Any) -> Any:
-        return jax.tree.map(lambda a: a[:, :1], tree)
-
-    few = Trace({row: first(trace.rows[row]) for row in once}, {}, *map(first, trace[2:]))
-    one = jax.tree.map(lambda a: a[..., :1], back)
-    ends = []
-    for start, name in enumerate([*trace.rows, *trace.taps], 1):
-        ends.append(end(trace, back, start))
-        if name in once:
-            ends[-1] = end(few, one, start)._replace(coefficients=ends[-1].coefficients)
-    asked = {row: c[0] for row, c in (back.before.s | back.before.taps).items()}
-    return pull_trace(trace, asked | {OUTPUT: back.before.z[0]}), ends
 
 
 def _older(trace: Trace, adjoint: Adjoint, index: int) -> Sources:
