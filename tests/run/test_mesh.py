@@ -67,9 +67,11 @@ def test_every_device_holds_its_part_before_and_after(found):
         "gradient.0.layers.0.input.weight": [quarter, LINES],
         "stream.state.0.z": [half, quarter],
         "stream.state.1.z": [half, CLASSES],
-        "stream.memory.0.rows.v.weight.current": [half, quarter, LINES],
-        "stream.memory.0.rows.v.recurrent.current": [half, quarter, N],
-        "stream.memory.1.rows.v.weight.current": [half, CLASSES, quarter],
+        "stream.memory.0.rows.v.weight.current": [half, 1, LINES],  # held once for all neurons
+        "stream.memory.0.rows.v.recurrent.current": [half, 1, quarter],
+        "stream.memory.0.taps.kappa1.weight.current": [half, quarter, LINES],
+        "stream.memory.0.taps.kappa1.recurrent.current": [half, quarter, N],
+        "stream.memory.1.rows.v.weight.current": [half, 1, quarter],
     }
     assert {name: both["parts"][name] for name in expected} == expected
     for work in ("every_step", "blocks", "single"):

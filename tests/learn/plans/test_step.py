@@ -26,8 +26,8 @@ def by_chunks(rule, loss, common):
     return Chunk(rule, loss, carry=True, common=common)
 
 
-def by_samples(rule, loss, common):
-    return Chunk(rule, loss, carry=True, common=common, by_sample=True)
+def by_chunks_alone(rule, loss, common):
+    return Chunk(rule, loss, carry=True, common=common, alone=True)
 
 
 def factored(net, plan):
@@ -51,10 +51,11 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("plan", [by_steps, by_chunks, by_samples])
+@pytest.mark.parametrize("cache", [0, 1 << 23], ids=["by sample", "at once"])
+@pytest.mark.parametrize("plan", [by_steps, by_chunks, by_chunks_alone])
 @pytest.mark.parametrize("name", CASES)
-def test_traces_held_once_change_nothing(name, plan, monkeypatch):
-    monkeypatch.setattr(chunk, "CACHE", 0)
+def test_traces_held_once_change_nothing(name, plan, cache, monkeypatch):
+    monkeypatch.setattr(chunk, "CACHE", cache)
     net, rule = CASES[name]
     loss = tg.losses.mean_squared_error(tg.RateRegulariser(0.3, 0.05))
     found = alike(net, rule.influence)

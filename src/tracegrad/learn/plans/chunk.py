@@ -67,13 +67,15 @@ class Chunk(AbstractReverse):
     Memory O(K batch k n) for a block of K steps besides the traces O(batch (k+taps) p), which are
     read and written once a block; with `carry=False` (independent sequences) there are no traces.
     `common` are states of each stage whose traces all neurons have in common (`alike`): they are
-    held once. With `by_sample`, traces of a stage that are larger than `CACHE` are gone through a
-    sample at a time, so that each is read from memory once: for a CPU that has the batch alone.
+    held once. `alone` says that one device has the whole batch: its sum is then part of the
+    products, and on a CPU traces of a stage that are larger than `CACHE` are gone through a sample
+    at a time, so that each is read from memory once. Over devices samples are summed at last, so
+    that a gradient travels once.
     """
 
     carry: bool = setting(True)
     common: tuple[frozenset[str], ...] = setting(())
-    by_sample: bool = setting(False)
+    alone: bool = setting(False)
 
     @property
     def influence(self) -> Block | Masked:
@@ -126,16 +128,23 @@ class Chunk(AbstractReverse):
         weight = self.influence.inner_weight(circuit, index)
         back = _backward(stage, taps, weight, start, asked, seen)
         fed = Fed(seen.incoming, seen.before.z)
-        gradient = _collect(stage, back, fed)
         if trace is None:
-            return gradient.as_gradient(stage), None
+            return _collect(stage, back, fed, 0, False).as_gradient(stage), None
         once = self.common[index] if self.common else frozenset[str]()
         meet = partial(_meet, stage, names, once)
-        if self.by_sample and sum(leaf.nbytes for leaf in jax.tree.leaves(trace)) > CACHE:
-            meet = partial(_by_sample, meet)
-        older, ends = meet(trace, back, fed)
+        if not self.alone:
+            each = _per_sample(stage, trace, back, fed, 0)
+            gradient, ends = (
+                jax.tree.map(lambda g: jnp.sum(g, axis=0), each),
+                meet(trace, back, fed)[1],
+            )
+        else:
+            if jax.default_backend() == "cpu" and _size(trace) > CACHE:
+                meet = partial(_by_sample, meet)
+            older, ends = meet(trace, back, fed)
+            gradient = jax.tree.map(jnp.add, _collect(stage, back, fed, 0, False), older)
         new = _carried(stage, taps, trace, dict(zip(names, ends, strict=True)), seen)
-        return jax.tree.map(jnp.add, gradient, older).as_gradient(stage), new
+        return gradient.as_gradient(stage), new
 
     def silent(self, circuit: Circuit, index: int, batch: int) -> Adjoint:
         """See `AbstractReverse`."""
@@ -152,7 +161,7 @@ class Chunk(AbstractReverse):
         nothing = jax.tree.map(jnp.zeros_like, back.before.coefficients)
         before = back.before._replace(coefficients=nothing)
         fed = Fed(seen.incoming, seen.before.z)
-        return _collect(stage, back, fed).as_gradient(stage), before
+        return _collect(stage, back, fed, 0, False).as_gradient(stage), before
 
 
 Meet = Callable[[Trace, Back, Fed], tuple[Sources, list[Sources]]]
@@ -245,14 +254,13 @@ def _echo(weight: Array, d_current: Float[Array, "starts batch n"]) -> Array:
     return weight[None, None] * d_current if weight.ndim == 1 else d_current @ weight
 
 
-def _collect(stage: Stage, back: Back, fed: Fed, start: int = 0) -> Sources:
+def _collect(stage: Stage, back: Back, fed: Fed, start: int, per_sample: bool) -> Sources:
     """What the block itself contributes to a start: products with presynaptic activity.
 
-    The loss's part is summed over the batch at once, one large product; those of carried
-    quantities are per sample.
+    What is not wanted per sample is summed over the batch at once, one large product.
     """
     current = {port: c[:, start] for port, c in back.currents.items()}
-    kept = jnp.asarray if start else partial(jnp.sum, axis=0)
+    kept = jnp.asarray if per_sample else partial(jnp.sum, axis=0)
     carried = back.before.z.shape[0] > 1
 
     def one(weight: Weights, current: Array, activity: Array) -> Array:
@@ -260,7 +268,7 @@ def _collect(stage: Stage, back: Back, fed: Fed, start: int = 0) -> Sources:
             return kept(weight.traced(current, activity))
         if isinstance(weight, AbstractMap):
             return weight.gradient(current, activity)
-        if start:
+        if per_sample:
             return jnp.einsum("tbn,tbm->bnm", current, activity)
         flat = (a.reshape(-1, a.shape[-1]) for a in (current, activity))
         return jnp.matmul(next(flat).T, next(flat))
@@ -277,15 +285,17 @@ def _collect(stage: Stage, back: Back, fed: Fed, start: int = 0) -> Sources:
     )
 
 
+def _per_sample(stage: Stage, trace: Trace, back: Back, fed: Fed, start: int) -> Sources:
+    """What the block and the traces carried in contribute to a start."""
+    fresh = _collect(stage, back, fed, start, True)
+    return jax.tree.map(jnp.add, fresh, _older(trace, back.before, start))
+
+
 def _meet(
     stage: Stage, names: list[str], once: frozenset[str], trace: Trace, back: Back, fed: Fed
 ) -> tuple[Sources, list[Sources]]:
     """What the traces carried in add to the gradient, and of each carried quantity the trace at the
     end of the block; the states `once` are the first neuron's for all."""
-
-    def end(trace: Trace, back: Back, start: int) -> Sources:
-        fresh = _collect(stage, back, fed, start)
-        return jax.tree.map(jnp.add, fresh, _older(trace, back.before, start))
 
     def first(tree: Any) -> Any:
         return jax.tree.map(lambda a: a[:, :1], tree)
@@ -294,11 +304,17 @@ def _meet(
     one = jax.tree.map(lambda a: a[..., :1], back)
     ends = []
     for start, name in enumerate(names, 1):
-        ends.append(end(trace, back, start))
+        ends.append(_per_sample(stage, trace, back, fed, start))
         if name in once:
-            ends[-1] = end(few, one, start)._replace(coefficients=ends[-1].coefficients)
+            single = _per_sample(stage, few, one, fed, start)
+            ends[-1] = single._replace(coefficients=ends[-1].coefficients)
     asked = {row: c[0] for row, c in (back.before.s | back.before.taps).items()}
     return pull_trace(trace, asked | {OUTPUT: back.before.z[0]}), ends
+
+
+def _size(trace: Trace) -> int:
+    """Bytes."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(trace))
 
 
 def _by_sample(meet: Meet, trace: Trace, back: Back, fed: Fed) -> tuple[Sources, list[Sources]]:
@@ -325,7 +341,7 @@ def _by_sample(meet: Meet, trace: Trace, back: Back, fed: Fed) -> tuple[Sources,
 
 
 def _older(trace: Trace, adjoint: Adjoint, index: int) -> Sources:
-    """What the traces carried in contribute to the start of a carried quantity, per sample.
+    """What the traces carried in contribute to one start, per sample.
 
     The last output before the block is a function of the states, so its cotangent joins theirs.
     """

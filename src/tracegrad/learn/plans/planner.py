@@ -81,8 +81,7 @@ def choose(rule: Rule, loss: Loss, work: Work, circuit: Circuit | None = None) -
         return _stepwise(rule, loss, work, "the weights change at every step")
     if work.carry:
         why = "traces are touched once per block, and exact across blocks"
-        alone = not work.many and jax.default_backend() == "cpu"
-        return _held_once(Chunk(rule, loss, True, work.common, by_sample=alone), work, why)
+        return _held_once(Chunk(rule, loss, True, work.common, not work.many), work, why)
     return _independent(rule, loss, work, circuit)
 
 
