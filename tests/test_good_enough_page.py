@@ -59,9 +59,11 @@ def test_results_are_of_the_study_beside_them_and_of_a_clean_commit(made):
     for path in made.FOLDER.glob("*.json"):
         found = load_export(path)
         study = load_study(str(path.parents[1] / f"{path.stem}.toml"), found.size)
-        wanted = {study.cell(g, n, {}).digest for g in study.groups for n in range(study.seeds)}
-        assert {row.digest for row in found.cells} <= wanted, path.name
+        tuned = {} if study.tuning is None else study.tuning.parameters
         for row in found.cells:
+            assert row.settings in study.groups and 0 <= row.seed < study.seeds, path.name
+            assert row.tuned.keys() == tuned.keys(), path.name
+            assert row.digest == study.cell(row.settings, row.seed, row.tuned).digest, path.name
             assert re.fullmatch("[0-9a-f]{40}", row.outcome.environment["commit"])
 
 
