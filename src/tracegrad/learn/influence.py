@@ -6,7 +6,8 @@ cotangent. Its memory has the batch as the first axis of every array.
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -92,6 +93,9 @@ def forget(taps: dict[str, Any]) -> dict[str, Any]:
         name: jax.tree.map(jnp.zeros_like, tap) if name == RATE else tap
         for name, tap in taps.items()
     }
+
+
+Carried = TypeVar("Carried", bound=AbstractInfluence)
 
 
 class Trace(NamedTuple):
@@ -190,6 +194,14 @@ class Block(AbstractInfluence):
                 read = {OUTPUT: eligibility(trace), **trace.taps, **trace.rows}
                 stages.append(pull_stage(stage, read, cotangent))
         return Circuit(tuple(stages), circuit.all_layers)
+
+
+def held_once(influence: Carried, common: tuple[frozenset[str], ...]) -> Carried:
+    """The influence, with traces that all neurons of a stage have in common held once."""
+    if not common:
+        return influence
+    assert isinstance(influence, Block)  # `alike` finds nothing for others
+    return replace(influence, common=common)
 
 
 def through_self(here: Local, self_weight: Ports) -> Local:

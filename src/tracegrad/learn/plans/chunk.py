@@ -10,7 +10,6 @@ in. The trace carried out is the same scan started from each state and tap at th
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from tracegrad.learn.filter import OUTPUT, Taps
-from tracegrad.learn.influence import Block, Sources, Trace, pull_trace
+from tracegrad.learn.influence import Block, Sources, Trace, held_once, pull_trace
 from tracegrad.learn.influences.masked import Masked
 from tracegrad.learn.local import Rows, emission
 from tracegrad.learn.plans.plan import Data
@@ -81,11 +80,8 @@ class Chunk(AbstractReverse):
     def influence(self) -> Block | Masked:
         """The rule's, with the traces that all neurons have in common held once."""
         influence = self.rule.influence
-        if not self.common:
-            assert isinstance(influence, Block | Masked)
-            return influence
-        assert isinstance(influence, Block)  # `alike` finds nothing for others
-        return replace(influence, common=self.common)
+        assert isinstance(influence, Block | Masked)
+        return held_once(influence, self.common)
 
     @property
     def carries(self) -> bool:
@@ -131,14 +127,12 @@ class Chunk(AbstractReverse):
         if trace is None:
             return _collect(stage, back, fed, 0, False).as_gradient(stage), None
         once = self.common[index] if self.common else frozenset[str]()
-        meet = partial(_meet, stage, names, once)
         if not self.alone:
+            ends = _ends(stage, names, once, trace, back, fed)
             each = _per_sample(stage, trace, back, fed, 0)
-            gradient, ends = (
-                jax.tree.map(lambda g: jnp.sum(g, axis=0), each),
-                meet(trace, back, fed)[1],
-            )
+            gradient = jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), each)
         else:
+            meet = partial(_meet, stage, names, once)
             if jax.default_backend() == "cpu" and _size(trace) > CACHE:
                 meet = partial(_by_sample, meet)
             older, ends = meet(trace, back, fed)
@@ -294,8 +288,17 @@ def _per_sample(stage: Stage, trace: Trace, back: Back, fed: Fed, start: int) ->
 def _meet(
     stage: Stage, names: list[str], once: frozenset[str], trace: Trace, back: Back, fed: Fed
 ) -> tuple[Sources, list[Sources]]:
-    """What the traces carried in add to the gradient, and of each carried quantity the trace at the
-    end of the block; the states `once` are the first neuron's for all."""
+    """What the traces carried in add to the gradient, summed over the batch, and `_ends`."""
+    asked = {row: c[0] for row, c in (back.before.s | back.before.taps).items()}
+    older = pull_trace(trace, asked | {OUTPUT: back.before.z[0]})
+    return older, _ends(stage, names, once, trace, back, fed)
+
+
+def _ends(
+    stage: Stage, names: list[str], once: frozenset[str], trace: Trace, back: Back, fed: Fed
+) -> list[Sources]:
+    """Of each carried quantity the trace at the end of the block, per sample; the states `once` are
+    the first neuron's for all."""
 
     def first(tree: Any) -> Any:
         return jax.tree.map(lambda a: a[:, :1], tree)
@@ -308,8 +311,7 @@ def _meet(
         if name in once:
             single = _per_sample(stage, few, one, fed, start)
             ends[-1] = single._replace(coefficients=ends[-1].coefficients)
-    asked = {row: c[0] for row, c in (back.before.s | back.before.taps).items()}
-    return pull_trace(trace, asked | {OUTPUT: back.before.z[0]}), ends
+    return ends
 
 
 def _size(trace: Trace) -> int:

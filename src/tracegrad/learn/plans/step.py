@@ -1,6 +1,5 @@
 """step: carry the influence itself, one step at a time; the plain plan and the oracle of others."""
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from tracegrad.learn.filter import OUTPUT, RATE, Tap, Taps
-from tracegrad.learn.influence import AbstractInfluence, Block, Cotangents, through_self
+from tracegrad.learn.influence import AbstractInfluence, Cotangents, held_once, through_self
 from tracegrad.learn.local import local
 from tracegrad.learn.loss import loss_and_error
 from tracegrad.learn.plans.plan import (
@@ -53,10 +52,7 @@ class Step(AbstractPlan):
         """The rule's influence; offline rules have none and another plan."""
         influence = self.rule.influence
         assert isinstance(influence, AbstractInfluence)
-        if not self.common:
-            return influence
-        assert isinstance(influence, Block)  # `alike` finds nothing for others
-        return replace(influence, common=self.common)
+        return held_once(influence, self.common)
 
     def shaped(self, circuit: Circuit) -> Circuit:
         """As the influence is carried."""
